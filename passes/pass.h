@@ -1,0 +1,85 @@
+// Passes over the graph: what each is given, how they are registered (passes.def) and how a pipeline runs them.
+#ifndef PBITC_PASS_H
+#define PBITC_PASS_H
+
+#include "passes/interpreter/interpreter.h"
+
+enum pbitc_neuron {
+    PBITC_NEURON_PBIT,  ///< binary stochastic neuron, m draws per pass
+    PBITC_NEURON_NOISY, ///< 8-bit activation plus uniform noise (the paper's noise injection)
+    PBITC_NEURON_EXACT, ///< 8-bit activation, not swapped
+};
+
+/// Unlabelled inputs on which ranges are measured. Borrowed; never test images.
+struct pbitc_calibration {
+    size_t images;
+    const float *values; ///< images x elements of graph input 0 (batch 1), ONNX layout, preprocessed
+    size_t channels;     ///< entries of the two below: 1, or the channels of the input
+    /// Inputs that come from 8-bit pixels: x = pixel_offset[c] + pixel_step[c] * pixel. NULL: they do not.
+    const float *pixel_offset, *pixel_step;
+};
+
+/// What a recipe says of one layer (a node name of the ONNX file); the negative numbers mean "as the options say".
+struct pbitc_layer_recipe {
+    const char *node;
+    int weight_bits; ///< 1..8, weights of this Conv or Gemm
+    int group;       ///< weights per group along the fan-in, 0 = one scale per output channel
+    int neuron;      ///< enum pbitc_neuron, of this activation
+    float draws;     ///< this activation draws m times this many p-bits, > 0
+    float rho;       ///< noise amplitude inside a stratum, 0..1
+    bool used;       ///< set when a node of this name was found
+};
+
+struct pbitc_options {
+    int weight_bits; ///< b_w, 1..8
+    int group;       ///< 0 = one scale per output channel
+    uint32_t draws;   ///< default m of the file
+    uint32_t samples; ///< default T of the file
+    enum pbitc_neuron neuron;
+    enum pbit_sampler sampler; ///< iid or stratified
+    int threads;
+    struct pbitc_layer_recipe *recipe;
+    size_t recipe_count;
+    const char *print_after; ///< pass name, "all", or NULL
+    bool timing, blame;
+    FILE *talk;              ///< where --print-after, --timing and --blame go
+};
+
+/// Called with 0..total; returns false to stop the work (PBIT_ERROR_STOPPED).
+typedef bool pbitc_progress_function(void *state, const char *stage, size_t done, size_t total);
+
+struct pbitc_context {
+    const struct pbitc_options *options;
+    const struct pbitc_calibration *calibration;
+    const char *metadata; ///< JSON text that `lower` puts into the file
+    struct pbitc_diagnostics *diagnostics;
+    pbitc_progress_function *progress; ///< may be NULL
+    void *progress_state;
+    uint8_t *file; ///< set by `lower`: the .pbit bytes, in the graph's arena
+    size_t file_bytes;
+};
+
+typedef enum pbit_status pbitc_pass_function(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed);
+
+struct pbitc_pass {
+    const char *name; ///< file name with '-' for '_', e.g. "fold-batchnorm" in fold_batchnorm.c
+    const char *summary;
+    pbitc_pass_function *run;
+};
+
+/// The registry, in pipeline order. `--help` is made of it.
+const struct pbitc_pass *pbitc_passes(size_t *count);
+const struct pbitc_pass *pbitc_pass_find(const char *name); ///< or NULL
+
+/// Runs one pass, verifies the graph after it and infers shapes anew; prints and times as the options say.
+enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,
+                                struct pbitc_context *context, bool *changed);
+
+/// Runs every registered pass in order, from an imported graph to context->file. What the whole conversion cannot
+/// handle is reported at once, before the first pass.
+enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_context *context);
+
+/// Reports every node that cannot become part of a .pbit file (operator, shape, place), all at once.
+enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics);
+
+#endif

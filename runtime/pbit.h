@@ -1,0 +1,125 @@
+// libpbit: runs .pbit files. C11, no dependency, no allocation, no stdio, no global state: every function may be
+// called from any number of threads at once as long as they do not share a workspace.
+// The bytes of the file and every rounding are defined in FORMAT.md.
+#ifndef PBIT_H
+#define PBIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(PBIT_SHARED) && defined(__GNUC__)
+#define PBIT_API __attribute__((visibility("default")))
+#else
+#define PBIT_API
+#endif
+
+/// Result of every fallible function, here and in the compiler. The numbers never change.
+enum pbit_status {
+    PBIT_OK = 0,
+    PBIT_ERROR_ARGUMENT = 1,    ///< the caller broke the contract (NULL, misaligned, unknown option)
+    PBIT_ERROR_MEMORY = 2,      ///< out of memory
+    PBIT_ERROR_IO = 3,          ///< a file could not be read or written
+    PBIT_ERROR_FORMAT = 4,      ///< malformed or damaged input
+    PBIT_ERROR_UNSUPPORTED = 5, ///< well-formed input that this version cannot handle
+    PBIT_ERROR_RANGE = 6,       ///< m, T or another number outside its limits
+    PBIT_ERROR_WORKSPACE = 7,   ///< workspace too small
+    PBIT_ERROR_STOPPED = 8,     ///< the caller asked to stop (signal, callback)
+    PBIT_ERROR_INTERNAL = 9,    ///< a bug of ours
+};
+
+/// A short English phrase such as "out of memory"; never NULL.
+PBIT_API const char *pbit_status_text(enum pbit_status status);
+
+enum {
+    PBIT_DRAWS_LIMIT = 255,     ///< largest m of the format
+    PBIT_SAMPLES_LIMIT = 65535, ///< largest T of the format
+    PBIT_LANES = 32,            ///< W, lanes of a layer's random number bank
+};
+
+/// How the u of one neuron's m*T draws lie (FORMAT.md, "Sampling").
+enum pbit_sampler {
+    PBIT_SAMPLER_FILE = 0,       ///< the one the file names
+    PBIT_SAMPLER_IID = 1,        ///< independent
+    PBIT_SAMPLER_STRATIFIED = 2, ///< one draw in each of the m*T strata, in an order of the neuron's own
+};
+
+/// A view of a .pbit file in memory. Fields are private; use the functions. Copying it is allowed.
+struct pbit_model {
+    const uint8_t *bytes;
+    size_t size;
+    uint32_t tensor_count, operation_count, input_count, output_count;
+};
+
+/// Validates every byte that pbit_run will rely on and fills `model`.
+/// bytes: the whole file, borrowed, must stay unchanged while `model` is used; any alignment.
+/// Errors: ARGUMENT (NULL), FORMAT (damaged, truncated, inconsistent), UNSUPPORTED (newer version).
+PBIT_API enum pbit_status pbit_model_open(struct pbit_model *model, const void *bytes, size_t size);
+
+/// Why the last pbit_model_open of these bytes would fail: a phrase that names the broken rule; "" when it would
+/// not. For messages to people; validates again.
+PBIT_API const char *pbit_model_problem(const void *bytes, size_t size);
+
+PBIT_API uint32_t pbit_model_max_draws(const struct pbit_model *model);   ///< largest m that cannot overflow
+PBIT_API uint32_t pbit_model_max_samples(const struct pbit_model *model); ///< largest T
+PBIT_API uint32_t pbit_model_default_draws(const struct pbit_model *model);
+PBIT_API uint32_t pbit_model_default_samples(const struct pbit_model *model);
+PBIT_API enum pbit_sampler pbit_model_sampler(const struct pbit_model *model);
+/// The file's metadata: UTF-8 JSON, not NUL-terminated (FORMAT.md, "Metadata").
+PBIT_API const char *pbit_model_metadata(const struct pbit_model *model, size_t *length);
+
+/// What an input or output holds.
+struct pbit_port {
+    const char *name; ///< NUL-terminated, inside the file
+    uint32_t height, width, channels;
+    size_t elements; ///< height * width * channels
+    uint32_t rank;   ///< of the ONNX tensor without its batch dimension: 1 C, 2 C x W, 3 C x H x W
+    int channels_last; ///< the ONNX tensor is H x W x C
+    int softmax;     ///< outputs: the ONNX model applies Softmax to this output; pbit_output_float does too
+    float scale;     ///< outputs: value of one unit
+};
+
+PBIT_API struct pbit_port pbit_model_input(const struct pbit_model *model, uint32_t index);
+PBIT_API struct pbit_port pbit_model_output(const struct pbit_model *model, uint32_t index);
+
+/// Quantizes one image of input `index`: values[elements] in the ONNX layout (C x H x W, or H x W x C when
+/// channels_last) to pixels[elements] in the file's H x W x C: q = clamp(round((x - offset_c) / step_c), 0, 255).
+PBIT_API void pbit_input_quantize(const struct pbit_model *model, uint32_t index, const float *values,
+                                  uint8_t *pixels);
+
+/// The mean over `samples` passes of output `index` as float in the ONNX layout:
+/// sums[elements] (as pbit_run leaves them) * scale / samples, then softmax where the port says so.
+PBIT_API void pbit_output_float(const struct pbit_model *model, uint32_t index, const int64_t *sums,
+                                uint32_t samples, float *values);
+
+struct pbit_options {
+    uint64_t seed;
+    uint64_t image;            ///< index of the image: the same (seed, image) gives the same bits anywhere
+    uint32_t draws;            ///< m, 1..pbit_model_max_draws; 0 = the file's default
+    uint32_t samples;          ///< T, 1..pbit_model_max_samples; 0 = the file's default
+    enum pbit_sampler sampler; ///< PBIT_SAMPLER_FILE = the file's
+    /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there with
+    /// PBIT_ERROR_STOPPED and valid sums. May be NULL.
+    int (*after_sample)(void *state, uint32_t done, int64_t *const *sums);
+    void *state;
+};
+
+/// Bytes of workspace that pbit_run needs, whatever m and T.
+PBIT_API size_t pbit_workspace_bytes(const struct pbit_model *model);
+
+/// Runs one image through T passes.
+/// inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C, receives the
+/// sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes, 16-aligned.
+/// Errors: ARGUMENT, RANGE (m or T), WORKSPACE, STOPPED.
+PBIT_API enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_options *options,
+                                   const uint8_t *const *inputs, int64_t *const *sums, void *workspace,
+                                   size_t workspace_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
