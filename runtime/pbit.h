@@ -1,6 +1,6 @@
-// libpbit: runs .pbit files. C11, no dependency, no allocation, no stdio, no global state: every function may be
-// called from any number of threads at once as long as they do not share a workspace.
-// The bytes of the file and every rounding are defined in FORMAT.md.
+// libpbit: runs .pbit files. C11, no dependency, no allocation, no stdio, no global state: every function may
+// be called from any number of threads at once as long as they do not share a workspace. The bytes of the
+// file and every rounding are defined in FORMAT.md.
 #ifndef PBIT_H
 #define PBIT_H
 
@@ -52,6 +52,8 @@ struct pbit_model {
     const uint8_t *bytes;
     size_t size;
     uint32_t tensor_count, operation_count, input_count, output_count;
+    uint32_t first_random; ///< operations from here on are run in every pass
+    int prefix_exact;
 };
 
 /// Validates every byte that pbit_run will rely on and fills `model`.
@@ -59,8 +61,8 @@ struct pbit_model {
 /// Errors: ARGUMENT (NULL), FORMAT (damaged, truncated, inconsistent), UNSUPPORTED (newer version).
 PBIT_API enum pbit_status pbit_model_open(struct pbit_model *model, const void *bytes, size_t size);
 
-/// Why the last pbit_model_open of these bytes would fail: a phrase that names the broken rule; "" when it would
-/// not. For messages to people; validates again.
+/// Why the last pbit_model_open of these bytes would fail: a phrase that names the broken rule; "" when it
+/// would not. For messages to people; validates again.
 PBIT_API const char *pbit_model_problem(const void *bytes, size_t size);
 
 PBIT_API uint32_t pbit_model_max_draws(const struct pbit_model *model);   ///< largest m that cannot overflow
@@ -68,6 +70,8 @@ PBIT_API uint32_t pbit_model_max_samples(const struct pbit_model *model); ///< l
 PBIT_API uint32_t pbit_model_default_draws(const struct pbit_model *model);
 PBIT_API uint32_t pbit_model_default_samples(const struct pbit_model *model);
 PBIT_API enum pbit_sampler pbit_model_sampler(const struct pbit_model *model);
+/// Non-zero: the sums after t passes are the same for every T >= t, so one run serves a whole list of T.
+PBIT_API int pbit_model_prefix_exact(const struct pbit_model *model, enum pbit_sampler sampler);
 /// The file's metadata: UTF-8 JSON, not NUL-terminated (FORMAT.md, "Metadata").
 PBIT_API const char *pbit_model_metadata(const struct pbit_model *model, size_t *length);
 
@@ -75,25 +79,54 @@ PBIT_API const char *pbit_model_metadata(const struct pbit_model *model, size_t 
 struct pbit_port {
     const char *name; ///< NUL-terminated, inside the file
     uint32_t height, width, channels;
-    size_t elements; ///< height * width * channels
-    uint32_t rank;   ///< of the ONNX tensor without its batch dimension: 1 C, 2 C x W, 3 C x H x W
+    size_t elements;   ///< height * width * channels
+    uint32_t rank;     ///< of the ONNX tensor without its batch dimension: 1 C, 2 C x W, 3 C x H x W
     int channels_last; ///< the ONNX tensor is H x W x C
-    int softmax;     ///< outputs: the ONNX model applies Softmax to this output; pbit_output_float does too
-    float scale;     ///< outputs: value of one unit
+    int softmax; ///< outputs: the ONNX model applies Softmax to this output, which is left to the caller
+    float scale; ///< outputs: value of one unit
 };
 
 PBIT_API struct pbit_port pbit_model_input(const struct pbit_model *model, uint32_t index);
 PBIT_API struct pbit_port pbit_model_output(const struct pbit_model *model, uint32_t index);
 
 /// Quantizes one image of input `index`: values[elements] in the ONNX layout (C x H x W, or H x W x C when
-/// channels_last) to pixels[elements] in the file's H x W x C: q = clamp(round((x - offset_c) / step_c), 0, 255).
+/// channels_last) to pixels[elements] in the file's H x W x C: q = clamp(round((x - offset_c) / step_c), 0,
+/// 255).
 PBIT_API void pbit_input_quantize(const struct pbit_model *model, uint32_t index, const float *values,
                                   uint8_t *pixels);
 
 /// The mean over `samples` passes of output `index` as float in the ONNX layout:
-/// sums[elements] (as pbit_run leaves them) * scale / samples, then softmax where the port says so.
+/// sums[elements] (as pbit_run leaves them) * scale / samples.
 PBIT_API void pbit_output_float(const struct pbit_model *model, uint32_t index, const int64_t *sums,
                                 uint32_t samples, float *values);
+
+enum pbit_operation_kind {
+    PBIT_OPERATION_CONV = 1, ///< convolution or dense layer
+    PBIT_OPERATION_NEURON = 2,
+    PBIT_OPERATION_MAXPOOL = 3,
+    PBIT_OPERATION_SUMPOOL = 4,
+    PBIT_OPERATION_ADD = 5,
+    PBIT_OPERATION_CONCAT = 6,
+    PBIT_OPERATION_PERMUTE = 7,
+};
+
+/// One operation of the file, for listings and energy models.
+struct pbit_layer {
+    const char *name; ///< the ONNX node it came from
+    enum pbit_operation_kind kind;
+    uint32_t height, width, channels;           ///< of its output
+    int random;                                 ///< runs in every pass
+    uint32_t fan_in, weight_bits, weight_group; ///< CONV only
+    uint64_t weights;                           ///< CONV: number of weights
+    uint64_t synapses;    ///< CONV: weights read per pass, counting every output position
+    int draws;            ///< NEURON: it draws p-bits or noise
+    int multibit;         ///< NEURON: 8-bit output
+    uint32_t draw_factor; ///< NEURON: draws m * draw_factor / 256 p-bits; 0: 8-bit output
+    uint32_t amplitude;   ///< NEURON: rho (0..256) or noise amplitude (0..65536)
+};
+
+/// index: 0..model->operation_count - 1.
+PBIT_API struct pbit_layer pbit_model_layer(const struct pbit_model *model, uint32_t index);
 
 struct pbit_options {
     uint64_t seed;
@@ -101,8 +134,8 @@ struct pbit_options {
     uint32_t draws;            ///< m, 1..pbit_model_max_draws; 0 = the file's default
     uint32_t samples;          ///< T, 1..pbit_model_max_samples; 0 = the file's default
     enum pbit_sampler sampler; ///< PBIT_SAMPLER_FILE = the file's
-    /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there with
-    /// PBIT_ERROR_STOPPED and valid sums. May be NULL.
+    /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there
+    /// with PBIT_ERROR_STOPPED and valid sums. May be NULL.
     int (*after_sample)(void *state, uint32_t done, int64_t *const *sums);
     void *state;
 };
@@ -111,8 +144,8 @@ struct pbit_options {
 PBIT_API size_t pbit_workspace_bytes(const struct pbit_model *model);
 
 /// Runs one image through T passes.
-/// inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C, receives the
-/// sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes, 16-aligned.
+/// inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C, receives
+/// the sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes, 16-aligned.
 /// Errors: ARGUMENT, RANGE (m or T), WORKSPACE, STOPPED.
 PBIT_API enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_options *options,
                                    const uint8_t *const *inputs, int64_t *const *sums, void *workspace,

@@ -1,0 +1,60 @@
+// Where the random numbers of a layer come from (FORMAT.md, section 4).
+#ifndef PBIT_SAMPLER_H
+#define PBIT_SAMPLER_H
+
+#include "runtime/pbit.h"
+
+/// The lanes of one layer, image and (iid) pass.
+struct pbit_lanes {
+    uint32_t state[PBIT_LANES];
+};
+
+/// pass: 0 for the stratified sampler, t + 1 for iid.
+void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass);
+
+/// One step of lane j: its next 16 random bits.
+static inline uint32_t pbit_lanes_next(struct pbit_lanes *lanes, uint32_t j)
+{
+    uint32_t s = lanes->state[j];
+    s ^= s << 13;
+    s ^= s >> 17;
+    s ^= s << 5;
+    lanes->state[j] = s;
+    return s >> 16;
+}
+
+/// What pass t of T adds to a neuron's r in the stratified sampler.
+struct pbit_stratum {
+    uint32_t order; ///< bitrev16(t)
+    uint32_t width; ///< w = 2^(16-e)
+    uint32_t rho;   ///< 0..256
+};
+
+struct pbit_stratum pbit_stratum_of(uint32_t sample, uint32_t samples, uint32_t rho);
+
+/// v' of a neuron with random number r, 0..65535.
+static inline uint32_t pbit_stratum_offset(const struct pbit_stratum *stratum, uint32_t r)
+{
+    uint32_t v = stratum->order ^ r;
+    if (stratum->rho == 256 || stratum->width == 1)
+        return v;
+    int32_t half = (int32_t)(stratum->width / 2), low = (int32_t)(v & (stratum->width - 1));
+    return (uint32_t)((int32_t)(v & ~(stratum->width - 1)) + half +
+                      (((int32_t)stratum->rho * (low - half)) >> 8));
+}
+
+/// Level of a stratified p-bit: the number of its `levels` draws that are 1.
+static inline uint32_t pbit_level_stratified(uint32_t probability, uint32_t levels, uint32_t offset)
+{
+    return (levels * probability + 65535u - offset) >> 16;
+}
+
+/// Level of a multi-bit neuron with noise n (0..65535) of amplitude a (0..65536).
+static inline uint32_t pbit_level_multibit(uint32_t probability, uint32_t amplitude, uint32_t noise)
+{
+    int64_t moved = (int64_t)probability + ((int64_t)amplitude * ((int32_t)noise - 32768) >> 15);
+    uint32_t clipped = moved < 0 ? 0 : moved > 65536 ? 65536 : (uint32_t)moved;
+    return (255 * clipped + 32768) >> 16;
+}
+
+#endif
