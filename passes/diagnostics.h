@@ -19,7 +19,8 @@ struct pbitc_problem {
     const char *remedy;  ///< what the user can do
 };
 
-/// A growing list of problems. Reporting never fails: out of memory is remembered as a problem of its own.
+/// A growing list of problems. Reporting never fails: that memory ran out, or that there were more than 10000, is
+/// remembered as a problem of its own.
 struct pbitc_diagnostics;
 
 struct pbitc_diagnostics *pbitc_diagnostics_create(void); ///< NULL when out of memory
@@ -33,8 +34,8 @@ enum pbit_status pbitc_report(struct pbitc_diagnostics *diagnostics, enum pbit_s
 
 /// The same for a node of the graph: takes name and operator from it.
 enum pbit_status pbitc_report_node(struct pbitc_diagnostics *diagnostics, enum pbit_status status,
-                                   const struct pbitc_node *node, const char *remedy, const char *format,
-                                   ...) __attribute__((format(printf, 5, 6)));
+                                   const struct pbitc_node *node, const char *remedy, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 size_t pbitc_diagnostics_count(const struct pbitc_diagnostics *diagnostics);
 const struct pbitc_problem *pbitc_diagnostics_get(const struct pbitc_diagnostics *diagnostics, size_t index);

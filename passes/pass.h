@@ -1,4 +1,5 @@
-// Passes over the graph: what each is given, how they are registered (passes.def) and how a pipeline runs them.
+// Passes over the graph: what each is given, how they are registered (passes.def) and how a pipeline runs
+// them.
 #ifndef PBITC_PASS_H
 #define PBITC_PASS_H
 
@@ -19,7 +20,8 @@ struct pbitc_calibration {
     const float *pixel_offset, *pixel_step;
 };
 
-/// What a recipe says of one layer (a node name of the ONNX file); the negative numbers mean "as the options say".
+/// What a recipe says of one layer (a node name of the ONNX file); the negative numbers mean "as the options
+/// say".
 struct pbitc_layer_recipe {
     const char *node;
     int weight_bits; ///< 1..8, weights of this Conv or Gemm
@@ -31,8 +33,8 @@ struct pbitc_layer_recipe {
 };
 
 struct pbitc_options {
-    int weight_bits; ///< b_w, 1..8
-    int group;       ///< 0 = one scale per output channel
+    int weight_bits;  ///< b_w, 1..8
+    int group;        ///< 0 = one scale per output channel
     uint32_t draws;   ///< default m of the file
     uint32_t samples; ///< default T of the file
     enum pbitc_neuron neuron;
@@ -42,16 +44,25 @@ struct pbitc_options {
     size_t recipe_count;
     const char *print_after; ///< pass name, "all", or NULL
     bool timing, blame;
-    FILE *talk;              ///< where --print-after, --timing and --blame go
+    FILE *talk; ///< where --print-after, --timing and --blame go
 };
 
 /// Called with 0..total; returns false to stop the work (PBIT_ERROR_STOPPED).
 typedef bool pbitc_progress_function(void *state, const char *stage, size_t done, size_t total);
 
+/// What `calibrate` measured of one value: bounds for all of it (count 1) or per channel (axis 1).
+struct pbitc_range {
+    const struct pbitc_value *value;
+    size_t count;
+    const float *low, *high;
+    struct pbitc_range *next;
+};
+
 struct pbitc_context {
     const struct pbitc_options *options;
     const struct pbitc_calibration *calibration;
-    const char *metadata; ///< JSON text that `lower` puts into the file
+    struct pbitc_range *ranges; ///< set by `calibrate`, in the graph's arena
+    const char *metadata;       ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;
     pbitc_progress_function *progress; ///< may be NULL
     void *progress_state;
@@ -59,7 +70,8 @@ struct pbitc_context {
     size_t file_bytes;
 };
 
-typedef enum pbit_status pbitc_pass_function(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed);
+typedef enum pbit_status pbitc_pass_function(struct pbitc_graph *graph, struct pbitc_context *context,
+                                             bool *changed);
 
 struct pbitc_pass {
     const char *name; ///< file name with '-' for '_', e.g. "fold-batchnorm" in fold_batchnorm.c
@@ -75,11 +87,12 @@ const struct pbitc_pass *pbitc_pass_find(const char *name); ///< or NULL
 enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,
                                 struct pbitc_context *context, bool *changed);
 
-/// Runs every registered pass in order, from an imported graph to context->file. What the whole conversion cannot
-/// handle is reported at once, before the first pass.
+/// Runs every registered pass in order, from an imported graph to context->file. What the whole conversion
+/// cannot handle is reported at once, before the first pass.
 enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_context *context);
 
 /// Reports every node that cannot become part of a .pbit file (operator, shape, place), all at once.
-enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics);
+enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
+                                         struct pbitc_diagnostics *diagnostics);
 
 #endif

@@ -1,0 +1,212 @@
+#include "passes/neuron_function.h"
+
+#include <math.h>
+#include <string.h>
+
+static float identity(float z, float alpha, float beta)
+{
+    return fminf(fmaxf(z, alpha), beta);
+}
+
+static float sigmoid(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return 1 / (1 + expf(-z));
+}
+
+static float hyperbolic_tangent(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return tanhf(z);
+}
+
+static float sign(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return z > 0 ? 1 : z < 0 ? -1 : 0;
+}
+
+static float hard_sigmoid(float z, float alpha, float beta)
+{
+    return fminf(fmaxf(alpha * z + beta, 0), 1);
+}
+
+static float leaky_relu(float z, float alpha, float beta)
+{
+    (void)beta;
+    return z < 0 ? alpha * z : z;
+}
+
+static float elu(float z, float alpha, float beta)
+{
+    return beta * (z < 0 ? alpha * expm1f(z) : z);
+}
+
+static float softplus(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return z > 20 ? z : log1pf(expf(z));
+}
+
+static float gelu(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return 0.5f * z * (1 + erff(z * 0.70710678f));
+}
+
+static float gelu_tanh(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return 0.5f * z * (1 + tanhf(0.79788456f * (z + 0.044715f * z * z * z)));
+}
+
+static float silu(float z, float alpha, float beta)
+{
+    (void)beta;
+    return z / (1 + expf(-alpha * z));
+}
+
+static float hard_swish(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return z * fminf(fmaxf(z / 6 + 0.5f, 0), 1);
+}
+
+static float mish(float z, float alpha, float beta)
+{
+    return z * tanhf(softplus(z, alpha, beta));
+}
+
+enum {
+    LINEAR,
+    SIGMOID,
+    TANH,
+    SIGN,
+    HARD_SIGMOID,
+    LEAKY_RELU,
+    ELU,
+    SOFTPLUS,
+    GELU,
+    GELU_TANH,
+    SILU,
+    HARD_SWISH,
+    MISH,
+};
+
+static const struct pbitc_activation activations[] = {
+    [LINEAR] = {"linear", identity, true, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [SIGMOID] = {"sigmoid", sigmoid, false, true, PBITC_RANGE_FIXED, 0, 1},
+    [TANH] = {"tanh", hyperbolic_tangent, false, true, PBITC_RANGE_FIXED, -1, 1},
+    [SIGN] = {"sign", sign, false, true, PBITC_RANGE_FIXED, -1, 1},
+    [HARD_SIGMOID] = {"hard-sigmoid", hard_sigmoid, false, true, PBITC_RANGE_FIXED, 0, 1},
+    [LEAKY_RELU] = {"leaky-relu", leaky_relu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [ELU] = {"elu", elu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [SOFTPLUS] = {"softplus", softplus, false, true, PBITC_RANGE_FROM_LOW, 0, INFINITY},
+    [GELU] = {"gelu", gelu, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [GELU_TANH] = {"gelu-tanh", gelu_tanh, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [SILU] = {"silu", silu, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [HARD_SWISH] = {"hard-swish", hard_swish, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [MISH] = {"mish", mish, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+};
+
+/// The scalar float32 constant at an input; `fallback` when the input is omitted. False: there, but not
+/// constant.
+static bool scalar_input(const struct pbitc_node *node, size_t index, float fallback, float *result)
+{
+    *result = fallback;
+    if (index >= node->input_count || !node->inputs[index])
+        return true;
+    const struct pbitc_tensor *constant = node->inputs[index]->constant;
+    if (!constant || constant->type != PBITC_FLOAT32 || pbitc_shape_elements(&constant->shape) != 1)
+        return false;
+    *result = *(const float *)constant->data;
+    return true;
+}
+
+static void set(struct pbitc_function *function, int index, float alpha, float beta)
+{
+    *function = (struct pbitc_function){&activations[index], alpha, beta};
+}
+
+bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function *function)
+{
+    float low, high;
+    switch ((int)node->op->id) {
+    case PBITC_OP_Relu:
+        return set(function, LINEAR, 0, INFINITY), true;
+    case PBITC_OP_Clip:
+        if (!scalar_input(node, 1, -INFINITY, &low) || !scalar_input(node, 2, INFINITY, &high))
+            return false;
+        return set(function, LINEAR, low, high), low < high;
+    case PBITC_OP_Sigmoid:
+        return set(function, SIGMOID, 0, 0), true;
+    case PBITC_OP_Tanh:
+        return set(function, TANH, 0, 0), true;
+    case PBITC_OP_Sign:
+        return set(function, SIGN, 0, 0), true;
+    case PBITC_OP_HardSigmoid:
+        return set(function, HARD_SIGMOID, pbitc_node_float(node, "alpha", 0.2f),
+                   pbitc_node_float(node, "beta", 0.5f)),
+               true;
+    case PBITC_OP_LeakyRelu:
+        return set(function, LEAKY_RELU, pbitc_node_float(node, "alpha", 0.01f), 0), true;
+    case PBITC_OP_Elu:
+        return set(function, ELU, pbitc_node_float(node, "alpha", 1), 1), true;
+    case PBITC_OP_Selu:
+        return set(function, ELU, pbitc_node_float(node, "alpha", 1.67326319217681884765625f),
+                   pbitc_node_float(node, "gamma", 1.05070102214813232421875f)),
+               true;
+    case PBITC_OP_Softplus:
+        return set(function, SOFTPLUS, 0, 0), true;
+    case PBITC_OP_Gelu:
+        return set(function,
+                   strcmp(pbitc_node_string(node, "approximate", "none"), "tanh") == 0 ? GELU_TANH : GELU, 0,
+                   0),
+               true;
+    case PBITC_OP_Swish:
+        return set(function, SILU, pbitc_node_float(node, "alpha", 1), 0), true;
+    case PBITC_OP_HardSwish:
+        return set(function, HARD_SWISH, 0, 0), true;
+    case PBITC_OP_Mish:
+        return set(function, MISH, 0, 0), true;
+    default:
+        return false;
+    }
+}
+
+struct pbitc_function pbitc_function_of_pbit(const struct pbitc_node *pbit)
+{
+    const char *name = pbitc_node_string(pbit, "function", "linear");
+    struct pbitc_function function = {&activations[LINEAR], pbitc_node_float(pbit, "alpha", -INFINITY),
+                                      pbitc_node_float(pbit, "beta", INFINITY)};
+    for (size_t i = 0; i < sizeof(activations) / sizeof(*activations); i++)
+        if (strcmp(activations[i].name, name) == 0)
+            function.activation = &activations[i];
+    return function;
+}
+
+float pbitc_function_value(const struct pbitc_function *function, float z)
+{
+    return function->activation->value(z, function->alpha, function->beta);
+}
+
+void pbitc_function_bounds(const struct pbitc_function *function, float *low, float *high)
+{
+    *low = function->activation->linear ? function->alpha : function->activation->low;
+    *high = function->activation->linear ? function->beta : function->activation->high;
+}
+
+double pbitc_function_inverse(const struct pbitc_function *function, double y, double limit)
+{
+    double below = -limit, above = limit;
+    if (pbitc_function_value(function, (float)below) >= y)
+        return below;
+    for (int step = 0; step < 60 && above - below > 1e-9; step++) {
+        double middle = (below + above) / 2;
+        if (pbitc_function_value(function, (float)middle) >= y)
+            above = middle;
+        else
+            below = middle;
+    }
+    return above;
+}

@@ -1,0 +1,54 @@
+// Small helpers that several passes share.
+#ifndef PBITC_PASS_SUPPORT_H
+#define PBITC_PASS_SUPPORT_H
+
+#include "passes/pass.h"
+
+/// Registered passes: one function and one file each.
+#define PBITC_PASS(name, function, summary) pbitc_pass_function function;
+#include "passes/passes.def"
+#undef PBITC_PASS
+
+/// The float32 constant at input `index`, or NULL.
+const float *pbitc_constant_floats(const struct pbitc_node *node, size_t index, struct pbitc_shape *shape);
+
+/// Fills vector[channels] when the constant, broadcast to `target`, varies along axis 1 only. False when it
+/// does not.
+bool pbitc_channel_vector(const struct pbitc_tensor *constant, const struct pbitc_shape *target,
+                          float *vector);
+
+/// A new float32 constant; its zeroed data is the caller's to fill. NULL when out of memory.
+struct pbitc_value *pbitc_add_floats(struct pbitc_graph *graph, const char *name,
+                                     const struct pbitc_shape *shape);
+
+/// Conv or Gemm (not transposed on the input side) with constant weights and an absent or constant bias.
+bool pbitc_is_linear_layer(const struct pbitc_node *node);
+
+/// y = scale[k] * y + shift[k] for every output channel k of a linear layer, folded into new weights and
+/// bias.
+enum pbit_status pbitc_scale_outputs(struct pbitc_graph *graph, struct pbitc_node *layer, const float *scale,
+                                     const float *shift);
+
+/// Output channels of a linear layer.
+size_t pbitc_output_channels(const struct pbitc_node *layer);
+
+/// Reshape, Flatten, Squeeze, Unsqueeze, Identity, Transpose: elements are moved, not changed.
+bool pbitc_is_movement(const struct pbitc_node *node);
+
+/// A node with one input and one output, before `position`.
+struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_node *position,
+                                      const char *name, enum pbitc_operator_id id, struct pbitc_value *input,
+                                      struct pbitc_value *output);
+
+const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
+                                           const struct pbitc_value *value);
+
+/// What the recipe says of a node, or NULL; marks it as used.
+const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *context, const char *node);
+
+/// Calls the context's progress function, if there is one; PBIT_ERROR_STOPPED when it asks to stop.
+enum pbit_status pbitc_progress(struct pbitc_context *context, const char *stage, size_t done, size_t total);
+
+enum pbit_status pbitc_out_of_memory(struct pbitc_context *context);
+
+#endif

@@ -1,0 +1,170 @@
+#include "passes/pass_support.h"
+
+#include "passes/blame.h"
+#include "passes/neuron_function.h"
+
+#include <string.h>
+#include <time.h>
+
+static const struct pbitc_pass passes[] = {
+#define PBITC_PASS(name, function, summary) {name, summary, function},
+#include "passes/passes.def"
+#undef PBITC_PASS
+};
+
+enum { PASS_COUNT = sizeof(passes) / sizeof(*passes) };
+
+const struct pbitc_pass *pbitc_passes(size_t *count)
+{
+    *count = PASS_COUNT;
+    return passes;
+}
+
+const struct pbitc_pass *pbitc_pass_find(const char *name)
+{
+    for (size_t i = 0; i < PASS_COUNT; i++)
+        if (strcmp(passes[i].name, name) == 0)
+            return &passes[i];
+    return NULL;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static bool is_printed(const struct pbitc_options *options, const char *pass)
+{
+    return options->print_after &&
+           (strcmp(options->print_after, "all") == 0 || strcmp(options->print_after, pass) == 0);
+}
+
+enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,
+                                struct pbitc_context *context, bool *changed)
+{
+    const struct pbitc_options *options = context->options;
+    double start = seconds_now();
+    *changed = false;
+    enum pbit_status status = pass->run(graph, context, changed);
+    if (status == PBIT_OK && *changed)
+        status = pbitc_graph_verify(graph, pass->name, context->diagnostics);
+    if (status == PBIT_OK && *changed)
+        status = pbitc_infer_shapes(graph, 1, context->diagnostics);
+    if (status != PBIT_OK)
+        return status;
+    if (options->timing)
+        fprintf(options->talk, "timing: %-18s %8.3f s%s\n", pass->name, seconds_now() - start,
+                *changed ? "" : " (no change)");
+    if (is_printed(options, pass->name)) {
+        fprintf(options->talk, "; after %s\n", pass->name);
+        pbitc_graph_print(graph, options->talk);
+    }
+    return PBIT_OK;
+}
+
+// ---- what can be converted
+
+static bool is_shape_arithmetic(const struct pbitc_node *node)
+{
+    for (size_t i = 0; i < node->output_count; i++)
+        if (node->outputs[i] &&
+            (node->outputs[i]->type == PBITC_FLOAT32 || node->outputs[i]->type == PBITC_TYPE_NONE))
+            return false;
+    return true;
+}
+
+static bool all_inputs_constant(const struct pbitc_node *node)
+{
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i] && !node->inputs[i]->constant)
+            return false;
+    return true;
+}
+
+static bool is_convertible(const struct pbitc_graph *graph, const struct pbitc_node *node)
+{
+    struct pbitc_function function;
+    if (all_inputs_constant(node) || is_shape_arithmetic(node) || pbitc_is_movement(node))
+        return true;
+    if ((node->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(node, &function))
+        return true;
+    switch ((int)node->op->id) {
+    case PBITC_OP_Conv:
+    case PBITC_OP_Gemm:
+    case PBITC_OP_MatMul:
+    case PBITC_OP_Add:
+    case PBITC_OP_Sub:
+    case PBITC_OP_Mul:
+    case PBITC_OP_Div:
+    case PBITC_OP_BatchNormalization:
+    case PBITC_OP_MaxPool:
+    case PBITC_OP_AveragePool:
+    case PBITC_OP_GlobalAveragePool:
+    case PBITC_OP_GlobalMaxPool:
+    case PBITC_OP_Concat:
+    case PBITC_OP_Dropout:
+        return true;
+    case PBITC_OP_Softmax:
+        return !pbitc_graph_only_consumer(graph, node->outputs[0]) &&
+               pbitc_graph_use_count(graph, node->outputs[0]) == 1;
+    default:
+        return false;
+    }
+}
+
+enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
+                                         struct pbitc_diagnostics *diagnostics)
+{
+    enum pbit_status status = PBIT_OK;
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (!is_convertible(graph, node))
+        status = pbitc_report_node(diagnostics, PBIT_ERROR_UNSUPPORTED, node,
+                                   "replace the operator, or convert the part of the model without it",
+                                   "this operator cannot be part of a .pbit file here");
+    for (size_t i = 0; i < graph->input_count; i++)
+        if (graph->inputs[i]->type != PBITC_FLOAT32)
+            status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->inputs[i]->name, "input", 0,
+                                  "export the model with a float32 input", "the input is %s",
+                                  pbitc_type_name(graph->inputs[i]->type));
+    return status;
+}
+
+// ---- the pipeline
+
+static enum pbit_status check_recipe(const struct pbitc_context *context)
+{
+    enum pbit_status status = PBIT_OK;
+    for (size_t i = 0; i < context->options->recipe_count; i++)
+        if (!context->options->recipe[i].used)
+            status =
+                pbitc_report(context->diagnostics, PBIT_ERROR_UNSUPPORTED, context->options->recipe[i].node,
+                             NULL, 0, "use the names that `pbitc inspect` prints",
+                             "the recipe names a layer that the converted model does not have");
+    return status;
+}
+
+enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_context *context)
+{
+    struct pbitc_blame *blame = NULL;
+    enum pbit_status status = pbitc_infer_shapes(graph, 1, context->diagnostics);
+    if (status == PBIT_OK)
+        status = pbitc_check_convertible(graph, context->diagnostics);
+    if (status == PBIT_OK && context->calibration->images == 0)
+        status = pbitc_report(context->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
+                              "give --calibrate a data set with images", "there are no calibration images");
+    for (size_t i = 0; i < PASS_COUNT && status == PBIT_OK; i++) {
+        bool changed;
+        // The float network can run in batches from symbolic-batch on.
+        if (context->options->blame && !blame && strcmp(passes[i].name, "fold-batchnorm") == 0)
+            status = pbitc_blame_create(graph, context, &blame);
+        if (status == PBIT_OK && strcmp(passes[i].name, "lower") == 0)
+            status = check_recipe(context);
+        if (status == PBIT_OK)
+            status = pbitc_pass_run(&passes[i], graph, context, &changed);
+        if (status == PBIT_OK && blame)
+            status = pbitc_blame_print(blame, graph, context, passes[i].name);
+    }
+    return status;
+}
