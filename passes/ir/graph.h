@@ -61,6 +61,8 @@ struct pbitc_value {
     const char *batch_name;        ///< inputs only: name of a symbolic first dimension ("N"), NULL when it is fixed
     struct pbitc_tensor *constant; ///< not NULL: the value is this constant and has no producer
     struct pbitc_node *producer;   ///< NULL for graph inputs and constants
+    size_t index;                  ///< position in graph->values; never changes
+    size_t mark;                   ///< scratch, without meaning between calls into ir/
 };
 
 enum pbitc_attribute_kind {
@@ -103,6 +105,11 @@ struct pbitc_node {
     struct pbitc_attribute *attributes;
     struct pbitc_quantized *quantized; ///< integer form of the weights, set by quantize-weights (passes/quantized.h)
     struct pbitc_node *previous, *next;
+    struct {
+        size_t next_input;
+        struct pbitc_node *reader;
+        bool on_cycle;
+    } sort; ///< scratch of pbitc_graph_sort; on_cycle may be read after it
 };
 
 struct pbitc_graph {
@@ -118,6 +125,7 @@ struct pbitc_graph {
     struct pbitc_node *first, *last;
     size_t value_count, value_capacity;
     struct pbitc_value **values; ///< every value ever made, in order of making; unused ones are pruned by name
+    struct pbitc_name_table *value_names, *node_names; ///< private to ir/ (name_table.h)
 };
 
 #define PBITC_FOR_EACH_NODE(node, graph)                                                                      \
@@ -133,6 +141,7 @@ struct pbitc_value *pbitc_graph_add_value(struct pbitc_graph *graph, const char 
 struct pbitc_value *pbitc_graph_add_constant(struct pbitc_graph *graph, const char *name, enum pbitc_type type,
                                              const struct pbitc_shape *shape);
 /// A node before `position` (NULL: at the end). The arrays are copied; outputs get this node as producer.
+/// A name that is taken gets a suffix "_1", "_2", ...
 struct pbitc_node *pbitc_graph_insert_node(struct pbitc_graph *graph, struct pbitc_node *position,
                                            const char *name, const struct pbitc_operator *op,
                                            struct pbitc_value *const *inputs, size_t input_count,
@@ -142,11 +151,13 @@ struct pbitc_value *pbitc_graph_find_value(const struct pbitc_graph *graph, cons
 /// Change.
 void pbitc_graph_remove_node(struct pbitc_graph *graph, struct pbitc_node *node); ///< its outputs lose their producer
 /// Every use of `old` (node inputs and graph outputs) becomes `replacement`. When `old` is a graph output the
-/// two swap names, so that outputs keep the name the model gave them.
+/// two swap names, so that outputs keep the name the model gave them. When `replacement` is itself an input or
+/// output of the graph, a graph output that is `old` stays `old`: one value cannot carry two of those names.
 void pbitc_graph_replace_uses(struct pbitc_graph *graph, struct pbitc_value *old, struct pbitc_value *replacement);
 /// Removes nodes none of whose outputs is used; returns how many went.
 size_t pbitc_graph_remove_dead_nodes(struct pbitc_graph *graph);
-/// Sorts the list topologically, keeping the given order where it can. False: the graph has a cycle.
+/// Sorts the list topologically, keeping the given order where it can. False: the graph has a cycle; the nodes of
+/// one cycle then have sort.on_cycle set.
 bool pbitc_graph_sort(struct pbitc_graph *graph);
 
 /// Reading.
@@ -169,6 +180,15 @@ bool pbitc_node_set_ints(struct pbitc_graph *graph, struct pbitc_node *node, con
                          const int64_t *values, size_t count);
 bool pbitc_node_set_floats(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
                            const float *values, size_t count);
+bool pbitc_node_set_strings(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
+                            const char *const *values, size_t count);
+/// The tensor itself is not copied: it must live in the graph's arena.
+bool pbitc_node_set_tensor(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
+                           const struct pbitc_tensor *tensor);
+void pbitc_node_remove_attribute(struct pbitc_node *node, const char *name); ///< nothing when it has none
+/// Input `index` becomes `value`; the array grows with NULL entries when it is shorter. False: out of memory.
+bool pbitc_node_set_input(struct pbitc_graph *graph, struct pbitc_node *node, size_t index,
+                          struct pbitc_value *value);
 
 /// Checks every invariant: topological order, single producers, no dangling or foreign values, arity and
 /// attribute names against the operator table, unique names, constants with data of the right size, graph
@@ -180,7 +200,8 @@ enum pbit_status pbitc_graph_verify(const struct pbitc_graph *graph, const char 
 /// a hash of the data), nodes with attributes in alphabetical order, outputs.
 void pbitc_graph_print(const struct pbitc_graph *graph, FILE *stream);
 
-/// Copies the graph, constants included. NULL when out of memory.
+/// Copies the graph, constants included; only `quantized` of the nodes is shared with the original. NULL when out
+/// of memory.
 struct pbitc_graph *pbitc_graph_clone(const struct pbitc_graph *graph);
 
 #endif
