@@ -19,8 +19,8 @@ struct pbitc_problem {
     const char *remedy;  ///< what the user can do
 };
 
-/// A growing list of problems. Reporting never fails: that memory ran out, or that there were more than 10000, is
-/// remembered as a problem of its own.
+/// A growing list of problems. Reporting never fails: that memory ran out, or that there were more than
+/// 10000, is remembered as a problem of its own.
 struct pbitc_diagnostics;
 
 struct pbitc_diagnostics *pbitc_diagnostics_create(void); ///< NULL when out of memory

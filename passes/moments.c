@@ -5,12 +5,13 @@
 
 #include <cblas.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     BATCH = 16,
-    IMAGES = 512,        ///< of the calibration images, at most
-    POSITIONS = 64,      ///< output positions of a Conv looked at per image, at most
-    ROWS = 1024,         ///< rows of x gathered before they are multiplied
+    IMAGES = 512,   ///< of the calibration images, at most
+    POSITIONS = 64, ///< output positions of a Conv looked at per image, at most
+    ROWS = 1024,    ///< rows of x gathered before they are multiplied
 };
 
 /// x of up to ROWS positions, [rows][n].
@@ -25,8 +26,8 @@ static void multiply(struct pbitc_moments *moments, size_t group, struct patches
     for (size_t r = 0; r < patches->count; r++)
         for (size_t i = 0; i < n; i++)
             moments->sum[group * n + i] += patches->rows[r * n + i];
-    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)n, (int)patches->count, 1, patches->rows, (int)n, 1,
-                moments->product + group * n * n, (int)n);
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)n, (int)patches->count, 1, patches->rows, (int)n,
+                1, moments->product + group * n * n, (int)n);
     if (group == 0)
         moments->count += (double)patches->count;
     patches->count = 0;
@@ -44,23 +45,26 @@ static void gather_dense(struct pbitc_moments *moments, const float *x, struct p
 }
 
 /// Conv: the patch below output position (oy, ox), x[C][H][W] of one image.
-static void gather_patch(const struct pbitc_moments *moments, const struct pbitc_window *window, const float *x,
-                         size_t group, int64_t oy, int64_t ox, float *row)
+static void gather_patch(const struct pbitc_moments *moments, const struct pbitc_window *window,
+                         const float *x, size_t group, int64_t oy, int64_t ox, float *row)
 {
     const int h = PBITC_SPATIAL - 2, w = PBITC_SPATIAL - 1;
-    size_t channels = moments->fan_in.channels_per_group, pixels = (size_t)(window->input[h] * window->input[w]);
+    size_t channels = moments->fan_in.channels_per_group,
+           pixels = (size_t)(window->input[h] * window->input[w]);
     for (int64_t ky = 0; ky < window->kernel[h]; ky++)
         for (int64_t kx = 0; kx < window->kernel[w]; kx++) {
             int64_t iy = oy * window->stride[h] - window->pad_begin[h] + ky * window->dilation[h];
             int64_t ix = ox * window->stride[w] - window->pad_begin[w] + kx * window->dilation[w];
             bool inside = iy >= 0 && iy < window->input[h] && ix >= 0 && ix < window->input[w];
             for (size_t c = group * channels; c < (group + 1) * channels; c++)
-                *row++ = inside ? x[c * pixels + (size_t)(iy * window->input[w] + ix)] / moments->input.scale[c] : 0;
+                *row++ = inside
+                             ? x[c * pixels + (size_t)(iy * window->input[w] + ix)] / moments->input.scale[c]
+                             : 0;
         }
 }
 
-static void gather_conv(struct pbitc_moments *moments, const struct pbitc_window *window, const float *x, size_t image,
-                        size_t group, struct patches *patches)
+static void gather_conv(struct pbitc_moments *moments, const struct pbitc_window *window, const float *x,
+                        size_t image, size_t group, struct patches *patches)
 {
     const int h = PBITC_SPATIAL - 2, w = PBITC_SPATIAL - 1;
     int64_t positions = window->output[h] * window->output[w], step = (positions + POSITIONS - 1) / POSITIONS;
@@ -104,11 +108,21 @@ static enum pbit_status gather(struct pbitc_context *context, struct pbitc_momen
     return PBIT_OK;
 }
 
-static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_context *context,
-                                    struct pbitc_interpreter *interpreter, struct pbitc_moments *layers)
+/// What is done with the watched values after each batch; `first` is the index of its first image.
+typedef enum pbit_status batch_function(struct pbitc_context *context,
+                                        const struct pbitc_interpreter *interpreter, void *state,
+                                        size_t first, size_t images);
+
+static size_t image_count(const struct pbitc_context *context)
 {
-    const struct pbitc_calibration *calibration = context->calibration;
-    size_t total = calibration->images < IMAGES ? calibration->images : IMAGES;
+    return context->calibration->images < IMAGES ? context->calibration->images : IMAGES;
+}
+
+static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
+                                    struct pbitc_interpreter *interpreter, batch_function *function,
+                                    void *state)
+{
+    size_t total = image_count(context);
     struct pbitc_tensor input = {PBITC_FLOAT32, graph->inputs[0]->shape, NULL};
     size_t elements = (size_t)pbitc_shape_elements(&input.shape) / (size_t)input.shape.dims[0];
     uint32_t draws = context->options->draws * context->options->samples;
@@ -116,16 +130,31 @@ static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_cont
     for (size_t first = 0; first < total && status == PBIT_OK; first += BATCH) {
         size_t images = total - first < BATCH ? total - first : BATCH;
         // T passes of m draws scatter like one pass of m * T.
-        struct pbitc_sampling sampling = {0, first, 0, 1, draws < PBIT_DRAWS_LIMIT ? draws : PBIT_DRAWS_LIMIT};
+        struct pbitc_sampling sampling = {0, first, 0, 1,
+                                          draws < PBIT_DRAWS_LIMIT ? draws : PBIT_DRAWS_LIMIT};
         input.shape.dims[0] = (int64_t)images;
-        input.data = (void *)(calibration->values + first * elements); // read only
-        status = pbitc_interpreter_run(interpreter, &input, &sampling, context->diagnostics);
-        for (struct pbitc_moments *layer = layers; layer && status == PBIT_OK; layer = layer->next)
-            status = gather(context, layer, pbitc_interpreter_value(interpreter, layer->layer->inputs[0]), first);
+        input.data = (void *)(context->calibration->values + first * elements); // read only
+        status = pbitc_interpreter_run(interpreter, &input, drawn ? &sampling : NULL, context->diagnostics);
         if (status == PBIT_OK)
-            status = pbitc_progress(context, "quantize-weights", first + images, total);
+            status = function(context, interpreter, state, first, images);
+        if (status == PBIT_OK)
+            status = pbitc_progress(context, "layers", first + images, total);
     }
     return status;
+}
+
+static enum pbit_status gather_layers(struct pbitc_context *context,
+                                      const struct pbitc_interpreter *interpreter, void *state, size_t first,
+                                      size_t images)
+{
+    (void)images;
+    for (struct pbitc_moments *layer = state; layer; layer = layer->next) {
+        enum pbit_status status =
+            gather(context, layer, pbitc_interpreter_value(interpreter, layer->layer->inputs[0]), first);
+        if (status != PBIT_OK)
+            return status;
+    }
+    return PBIT_OK;
 }
 
 enum pbit_status pbitc_gather_moments(struct pbitc_graph *graph, struct pbitc_context *context,
@@ -138,7 +167,41 @@ enum pbit_status pbitc_gather_moments(struct pbitc_graph *graph, struct pbitc_co
     for (struct pbitc_moments *layer = layers; layer && status == PBIT_OK; layer = layer->next)
         status = pbitc_interpreter_watch(interpreter, layer->layer->inputs[0]);
     if (status == PBIT_OK)
-        status = run_batches(graph, context, interpreter, layers);
+        status = run_batches(graph, context, true, interpreter, gather_layers, layers);
+    pbitc_interpreter_destroy(interpreter);
+    return status;
+}
+
+// ---- means of layer outputs
+
+static enum pbit_status add_means(struct pbitc_context *context, const struct pbitc_interpreter *interpreter,
+                                  void *state, size_t first, size_t images)
+{
+    (void)first;
+    for (struct pbitc_mean *mean = state; mean; mean = mean->next) {
+        const struct pbitc_tensor *y = pbitc_interpreter_value(interpreter, mean->value);
+        size_t rows = images * mean->channels, pixels = (size_t)pbitc_shape_elements(&y->shape) / rows;
+        double share = 1 / ((double)pixels * (double)image_count(context));
+        for (size_t row = 0; row < rows; row++)
+            for (size_t p = 0; p < pixels; p++)
+                mean->mean[row % mean->channels] += share * ((const float *)y->data)[row * pixels + p];
+    }
+    return PBIT_OK;
+}
+
+enum pbit_status pbitc_gather_means(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
+                                    struct pbitc_mean *means)
+{
+    struct pbitc_interpreter *interpreter = NULL;
+    enum pbit_status status =
+        pbitc_interpreter_create(graph, context->options->threads, pbitc_arena_allocator(graph->arena),
+                                 context->diagnostics, &interpreter);
+    for (struct pbitc_mean *mean = means; mean && status == PBIT_OK; mean = mean->next) {
+        memset(mean->mean, 0, mean->channels * sizeof(double));
+        status = pbitc_interpreter_watch(interpreter, mean->value);
+    }
+    if (status == PBIT_OK)
+        status = run_batches(graph, context, drawn, interpreter, add_means, means);
     pbitc_interpreter_destroy(interpreter);
     return status;
 }

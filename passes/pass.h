@@ -58,10 +58,19 @@ struct pbitc_range {
     struct pbitc_range *next;
 };
 
+/// Mean of a layer's output over calibration images and pixels, per channel (axis 1).
+struct pbitc_mean {
+    const struct pbitc_value *value;
+    size_t channels;
+    double *mean; ///< [channels]
+    struct pbitc_mean *next;
+};
+
 struct pbitc_context {
     const struct pbitc_options *options;
     const struct pbitc_calibration *calibration;
     struct pbitc_range *ranges; ///< set by `calibrate`, in the graph's arena
+    struct pbitc_mean *means;   ///< of the float network's layers, set by `calibrate`, for `correct-bias`
     const char *metadata;       ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;
     pbitc_progress_function *progress; ///< may be NULL

@@ -25,8 +25,7 @@ enum pbit_status pbitc_place_values(struct pbitc_graph *graph, struct pbitc_cont
                                     struct pbitc_placement **placements);
 
 /// H, W, C of a value of rank 2 to 4 in the order C x H x W; false for other ranks.
-bool pbitc_image_size(const struct pbitc_shape *shape, uint32_t *height, uint32_t *width,
-                       uint32_t *channels);
+bool pbitc_image_size(const struct pbitc_shape *shape, uint32_t *height, uint32_t *width, uint32_t *channels);
 
 /// Whether the value can be read as a H x W x C tensor of its own shape, without a PERMUTE.
 bool pbitc_is_standard(const struct pbitc_placement *placement, const struct pbitc_shape *shape);

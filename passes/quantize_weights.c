@@ -1,11 +1,11 @@
-// quantize-weights: each row of weights (one output channel) becomes integers of b_w bits times a step. With groups, the row is
-// cut along the fan-in and every piece has a step of its own, an integer multiple (1..255) of the row's. Steps clip where
-// that lowers the error.
+// quantize-weights: each row of weights (one output channel) becomes integers of b_w bits times a step. With
+// groups, the row is cut along the fan-in and every piece has a step of its own, an integer multiple (1..255)
+// of the row's. Steps clip where that lowers the error.
 //
-// Rounding is error-compensated (the recurrence of GPTQ, Frantar et al., arXiv 2210.17323): the error of each weight is made up
-// for by the weights not rounded yet, so that the sum over typical inputs changes least. Typical inputs are the levels
-// that the p-bits really draw on the calibration images; only their covariance counts, since what rounding does to the mean of
-// a sum goes into the bias.
+// Rounding is error-compensated (the recurrence of GPTQ, Frantar et al., arXiv 2210.17323): the error of each
+// weight is made up for by the weights not rounded yet, so that the sum over typical inputs changes least.
+// Typical inputs are the levels that the p-bits really draw on the calibration images; only their covariance
+// counts, since what rounding does to the mean of a sum goes into the bias.
 #include "passes/pass_support.h"
 
 #include "passes/moments.h"
@@ -89,22 +89,26 @@ static float step_at(const struct row *row, size_t group, size_t i)
     return row->factors ? *row->scale * row->factors[i / group] : *row->scale;
 }
 
-static void choose_steps(const float *weights, const float *variance, size_t n, int bits, size_t group, struct row *row)
+static void choose_steps(const float *weights, const float *variance, size_t n, int bits, size_t group,
+                         struct row *row)
 {
     float largest = 0;
     for (size_t first = 0; first < n; first += group)
-        largest = fmaxf(largest, choose_step(weights + first, variance + first, n - first < group ? n - first : group, bits));
+        largest = fmaxf(largest, choose_step(weights + first, variance + first,
+                                             n - first < group ? n - first : group, bits));
     if (!(largest > 0))
         largest = 1; // a row of zeros
     *row->scale = row->factors ? largest / 255 : largest;
     for (size_t first = 0; first < n && row->factors; first += group) {
-        float step = choose_step(weights + first, variance + first, n - first < group ? n - first : group, bits);
+        float step =
+            choose_step(weights + first, variance + first, n - first < group ? n - first : group, bits);
         float factor = rintf(step / *row->scale);
         row->factors[first / group] = factor < 1 ? 1 : (uint8_t)factor;
     }
 }
 
-/// Rounds weights[n], which it uses up. factor: upper Cholesky factor of the inverse covariance, [n][n]; NULL: to nearest.
+/// Rounds weights[n], which it uses up. factor: upper Cholesky factor of the inverse covariance, [n][n];
+/// NULL: to nearest.
 static void round_row(float *weights, size_t n, int bits, size_t group, const float *factor, struct row *row)
 {
     for (size_t i = 0; i < n; i++) {
@@ -120,7 +124,8 @@ static void round_row(float *weights, size_t n, int bits, size_t group, const fl
 
 // ---- the covariance of a layer's inputs
 
-/// covariance[n][n] (upper triangle) becomes the upper Cholesky factor of its damped inverse. False: it cannot.
+/// covariance[n][n] (upper triangle) becomes the upper Cholesky factor of its damped inverse. False: it
+/// cannot.
 static bool invert(float *covariance, size_t n)
 {
     double trace = 0;
@@ -159,8 +164,8 @@ static void find_statistics(struct pbitc_moments *moments, size_t group, struct 
         statistics->mean[i] = (float)(moments->sum[group * n + i] / moments->count);
     for (size_t i = 0; i < n; i++) {
         for (size_t j = i; j < n; j++)
-            covariance[i * n + j] =
-                (float)(covariance[i * n + j] / moments->count - (double)statistics->mean[i] * statistics->mean[j]);
+            covariance[i * n + j] = (float)(covariance[i * n + j] / moments->count -
+                                            (double)statistics->mean[i] * statistics->mean[j]);
         // A share for all alike, so that the steps of inputs that never changed are not left to chance.
         statistics->variance[i] = fmaxf(covariance[i * n + i], 0) + 1e-6f;
     }
@@ -173,7 +178,8 @@ static void find_statistics(struct pbitc_moments *moments, size_t group, struct 
 static float input_scale(const struct pbitc_moments *moments, size_t k, size_t i)
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
-    return moments->input.scale[k / fan_in->outputs_per_group * fan_in->channels_per_group + fan_in->channel[i]];
+    return moments->input
+        .scale[k / fan_in->outputs_per_group * fan_in->channels_per_group + fan_in->channel[i]];
 }
 
 /// The integers of a layer under construction, and the float layer that computes the same.
@@ -186,7 +192,8 @@ struct result {
     struct pbitc_value *rounded, *bias;
 };
 
-static bool allocate_result(struct pbitc_graph *graph, const struct pbitc_moments *moments, struct result *result)
+static bool allocate_result(struct pbitc_graph *graph, const struct pbitc_moments *moments,
+                            struct result *result)
 {
     const struct pbitc_node *layer = moments->layer;
     size_t outputs = moments->fan_in.outputs, n = moments->fan_in.count;
@@ -223,9 +230,10 @@ static void quantize_row(const struct pbitc_moments *moments, const struct stati
     ((float *)result->bias->constant->data)[k] += (float)shift;
 }
 
-/// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes with them.
-static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *layer, struct pbitc_moments *moments,
-                                 int bits, size_t group)
+/// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes
+/// with them.
+static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *layer,
+                                 struct pbitc_moments *moments, int bits, size_t group)
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
     size_t n = fan_in->count;
@@ -244,20 +252,22 @@ static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *l
             find_statistics(moments, k / fan_in->outputs_per_group, &statistics);
         quantize_row(moments, &statistics, k, &result, scratch);
     }
-    if (!pbitc_node_set_input(graph, layer, 1, result.rounded) || !pbitc_node_set_input(graph, layer, 2, result.bias))
+    if (!pbitc_node_set_input(graph, layer, 1, result.rounded) ||
+        !pbitc_node_set_input(graph, layer, 2, result.bias))
         return PBIT_ERROR_MEMORY;
-    *quantized = (struct pbitc_quantized){bits, result.group, fan_in->outputs, n, result.weights,
-                                          result.group ? result.factors : NULL, result.scale};
+    *quantized = (struct pbitc_quantized){bits,        result.group,   fan_in->outputs,
+                                          n,           result.weights, result.group ? result.factors : NULL,
+                                          result.scale};
     layer->quantized = quantized;
     return PBIT_OK;
 }
 
 // ---- the pass
 
-/// Fills what quantization needs of a layer but the moments themselves; false when the layer cannot be part of a .pbit file,
-/// and lower will say why.
-static bool describe(struct pbitc_graph *graph, const struct pbitc_node *layer, const struct pbitc_placement *placements,
-                     struct pbitc_moments *moments)
+/// Fills what quantization needs of a layer but the moments themselves; false when the layer cannot be part
+/// of a .pbit file, and lower will say why.
+static bool describe(struct pbitc_graph *graph, const struct pbitc_node *layer,
+                     const struct pbitc_placement *placements, struct pbitc_moments *moments)
 {
     const struct pbitc_placement *held = &placements[layer->inputs[0]->index];
     if (!held->holder || !held->levels)
@@ -278,12 +288,13 @@ static enum pbit_status list_layers(struct pbitc_graph *graph, struct pbitc_cont
                                     struct pbitc_moments **gathered)
 {
     size_t count = 0;
-    PBITC_FOR_EACH_NODE (node, graph)
-        count += !node->quantized && pbitc_is_linear_layer(node);
+    PBITC_FOR_EACH_NODE(node, graph)
+    count += !node->quantized && pbitc_is_linear_layer(node);
     struct pbitc_moments *list = pbitc_arena_allocate(graph->arena, count + 1, sizeof(*list)), *next = list;
     if (!list)
         return pbitc_out_of_memory(context);
-    PBITC_FOR_EACH_NODE (node, graph) {
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
         if (node->quantized || !pbitc_is_linear_layer(node) || !describe(graph, node, placements, next))
             continue;
         size_t n = next->fan_in.count;
@@ -302,7 +313,8 @@ static enum pbit_status list_layers(struct pbitc_graph *graph, struct pbitc_cont
     return PBIT_OK;
 }
 
-enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
+enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_context *context,
+                                        bool *changed)
 {
     struct pbitc_placement *placements;
     struct pbitc_moments *all = NULL, *gathered = NULL;
@@ -314,7 +326,8 @@ enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_
     if (status != PBIT_OK)
         return status;
     struct pbitc_moments *moments = all;
-    PBITC_FOR_EACH_NODE (node, graph) {
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
         if (node != moments->layer)
             continue;
         const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node->name);

@@ -29,13 +29,16 @@ struct pbitc_evaluation {
 /// operator reads as parameters: Reshape's shape, Slice's starts, ...; data NULL means it is not known yet, which
 /// is then PBIT_ERROR_UNSUPPORTED). Reports what does not fit, naming the node. May set `scratch_bytes`.
 typedef enum pbit_status pbitc_infer_function(struct pbitc_evaluation *evaluation);
-/// Computes the outputs' data. Never reads or writes outside the shapes that `infer` fixed.
+/// Computes the outputs' data. Never reads or writes outside the shapes that `infer` fixed. Optional outputs that
+/// nobody reads have data NULL.
 typedef enum pbit_status pbitc_evaluate_function(struct pbitc_evaluation *evaluation);
 
 enum {
     PBITC_OPERATOR_VIEW = 1,      ///< output 0 has input 0's bytes (Reshape, Flatten, Identity, ...): no copy
     PBITC_OPERATOR_MONOTONE = 2,  ///< elementwise and non-decreasing
-    PBITC_OPERATOR_ACTIVATION = 4 ///< a neuron: swap-activations may replace it
+    PBITC_OPERATOR_ACTIVATION = 4, ///< a neuron: swap-activations may replace it
+    PBITC_OPERATOR_SHAPE_ONLY = 8, ///< reads the shapes of its inputs, never their data (Shape, Size)
+    PBITC_OPERATOR_ANY_TYPE = 16   ///< takes 16-bit floats as they are; the others compute them in float32
 };
 
 struct pbitc_operator {
@@ -46,7 +49,7 @@ struct pbitc_operator {
     unsigned flags;
     const char *attributes; ///< names and kinds: "axis:i kernel_shape:I alpha:f mode:s value:t"
     pbitc_infer_function *infer;
-    pbitc_evaluate_function *evaluate; ///< NULL only for views
+    pbitc_evaluate_function *evaluate; ///< a view's copies the bytes, where the caller gives it memory of its own
 };
 
 const struct pbitc_operator *pbitc_operator_get(enum pbitc_operator_id id);

@@ -1,0 +1,188 @@
+#include "passes/interpreter/evaluation.h"
+
+#include "passes/operators/operator_support.h"
+
+#include <cblas.h>
+#include <pthread.h>
+
+/// Limits of a node that computes 16-bit floats in float32.
+enum { MAX_WIDENED = 32, MAX_OUTPUTS = 4 };
+
+struct widened {
+    struct pbitc_tensor inputs[MAX_WIDENED], outputs[MAX_OUTPUTS];
+    const struct pbitc_tensor *pointers[MAX_WIDENED];
+    struct pbitc_evaluation evaluation; ///< what the operator sees
+};
+
+static bool is_half(const struct pbitc_tensor *tensor)
+{
+    return tensor && (tensor->type == PBITC_FLOAT16 || tensor->type == PBITC_BFLOAT16);
+}
+
+static bool must_widen(const struct pbitc_evaluation *evaluation)
+{
+    if (evaluation->node->op->flags & PBITC_OPERATOR_ANY_TYPE)
+        return false;
+    for (size_t i = 0; i < evaluation->input_count; i++)
+        if (is_half(evaluation->inputs[i]))
+            return true;
+    return false;
+}
+
+size_t pbitc_tensor_size(const struct pbitc_tensor *tensor)
+{
+    return (size_t)pbitc_shape_elements(&tensor->shape) * pbitc_type_bytes(tensor->type);
+}
+
+/// Bytes of the float32 copy of a tensor, a multiple of 64.
+static size_t widened_bytes(const struct pbitc_tensor *tensor)
+{
+    return ((size_t)pbitc_shape_elements(&tensor->shape) * sizeof(float) + 63) & ~(size_t)63;
+}
+
+/// Output 0 has the 16-bit type of input 0. (Outputs beyond are masks, indices and float32 statistics.)
+static bool narrows_output(const struct pbitc_evaluation *evaluation, enum pbitc_type type)
+{
+    return is_half(evaluation->inputs[0]) && type == PBITC_FLOAT32;
+}
+
+/// The evaluation with float32 in place of 16-bit floats; their data is not converted yet.
+static enum pbit_status widen(struct pbitc_evaluation *evaluation, struct widened *widened)
+{
+    if (evaluation->input_count > MAX_WIDENED || evaluation->output_count > MAX_OUTPUTS)
+        return PBITC_REFUSE(evaluation, "convert the model to float32",
+                            "16-bit floats in more than %d inputs", MAX_WIDENED);
+    for (size_t i = 0; i < evaluation->input_count; i++) {
+        widened->pointers[i] = evaluation->inputs[i];
+        if (!is_half(evaluation->inputs[i]))
+            continue;
+        widened->inputs[i] = *evaluation->inputs[i];
+        widened->inputs[i].type = PBITC_FLOAT32;
+        widened->inputs[i].data = NULL;
+        widened->pointers[i] = &widened->inputs[i];
+    }
+    for (size_t i = 0; i < evaluation->output_count; i++)
+        widened->outputs[i] = evaluation->outputs[i];
+    widened->evaluation = *evaluation;
+    widened->evaluation.inputs = widened->pointers;
+    widened->evaluation.outputs = widened->outputs;
+    return PBIT_OK;
+}
+
+static enum pbit_status infer_widened(struct pbitc_evaluation *evaluation)
+{
+    struct widened widened;
+    enum pbit_status status = widen(evaluation, &widened);
+    if (!status)
+        status = evaluation->node->op->infer(&widened.evaluation);
+    if (status)
+        return status;
+    evaluation->scratch_bytes = (widened.evaluation.scratch_bytes + 63) & ~(size_t)63;
+    for (size_t i = 0; i < evaluation->output_count; i++) {
+        evaluation->outputs[i].type = widened.outputs[i].type;
+        evaluation->outputs[i].shape = widened.outputs[i].shape;
+    }
+    bool fits = true;
+    for (size_t i = 0; i < evaluation->input_count; i++)
+        if (is_half(evaluation->inputs[i]))
+            fits = fits && pbitc_add_scratch(evaluation, 1, widened_bytes(evaluation->inputs[i]));
+    if (narrows_output(evaluation, evaluation->outputs[0].type)) {
+        evaluation->outputs[0].type = evaluation->inputs[0]->type;
+        int64_t elements = pbitc_shape_elements(&evaluation->outputs[0].shape);
+        fits = fits && pbitc_add_scratch(evaluation, elements, sizeof(float));
+    }
+    return fits ? PBIT_OK : PBITC_REFUSE(evaluation, NULL, "the result is too large");
+}
+
+static enum pbit_status run_widened(struct pbitc_evaluation *evaluation)
+{
+    struct widened widened;
+    enum pbit_status status = widen(evaluation, &widened);
+    if (status)
+        return status;
+    size_t used = 0; // from the end of the scratch memory
+    unsigned char *end = (unsigned char *)evaluation->scratch + evaluation->scratch_bytes;
+    for (size_t i = 0; i < evaluation->input_count; i++) {
+        const struct pbitc_tensor *half = evaluation->inputs[i];
+        if (!is_half(half))
+            continue;
+        used += widened_bytes(half);
+        widened.inputs[i].data = end - used;
+        pbitc_convert(PBITC_FLOAT32, end - used, half->type, half->data, pbitc_shape_elements(&half->shape));
+    }
+    bool narrow = is_half(&evaluation->outputs[0]);
+    if (narrow) {
+        used += widened_bytes(&evaluation->outputs[0]);
+        widened.outputs[0].type = PBITC_FLOAT32;
+        widened.outputs[0].data = end - used;
+    }
+    widened.evaluation.scratch_bytes -= used;
+    status = evaluation->node->op->evaluate(&widened.evaluation);
+    if (!status && narrow)
+        pbitc_convert(evaluation->outputs[0].type, evaluation->outputs[0].data, PBITC_FLOAT32,
+                      widened.outputs[0].data, pbitc_shape_elements(&evaluation->outputs[0].shape));
+    return status;
+}
+
+static enum pbit_status check_outputs(struct pbitc_evaluation *evaluation)
+{
+    for (size_t i = 0; i < evaluation->output_count; i++) {
+        const struct pbitc_tensor *output = &evaluation->outputs[i];
+        size_t bytes;
+        if (output->type == PBITC_TYPE_NONE) {
+            if (evaluation->node->outputs[i])
+                return PBITC_REFUSE(evaluation, NULL, "output %zu is not supported", i);
+            continue;
+        }
+        int64_t elements = pbitc_shape_elements(&output->shape);
+        if (elements < 0 ||
+            __builtin_mul_overflow((size_t)elements, pbitc_type_bytes(output->type), &bytes) ||
+            bytes > SIZE_MAX / 8)
+            return PBITC_REFUSE(evaluation, NULL, "a result of shape %s is too large",
+                                pbitc_shape_format(&output->shape).text);
+    }
+    return PBIT_OK;
+}
+
+/// What no operator could do without; the graph's verifier says the same, but a crash would be worse.
+static enum pbit_status check_operands(const struct pbitc_evaluation *evaluation)
+{
+    const struct pbitc_operator *op = evaluation->node->op;
+    size_t needed = op->max_inputs < 0 ? evaluation->input_count : (size_t)op->min_inputs;
+    if (evaluation->input_count < (size_t)op->min_inputs ||
+        evaluation->output_count < (size_t)op->min_outputs)
+        return PBITC_MALFORMED(evaluation, "%zu inputs and %zu outputs", evaluation->input_count,
+                               evaluation->output_count);
+    for (size_t i = 0; i < needed; i++)
+        if (!evaluation->inputs[i])
+            return PBITC_MALFORMED(evaluation, "input %zu is missing", i);
+    for (size_t i = 0; i < (size_t)op->min_outputs; i++)
+        if (!evaluation->node->outputs[i])
+            return PBITC_MALFORMED(evaluation, "output %zu is missing", i);
+    return PBIT_OK;
+}
+
+enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation)
+{
+    evaluation->scratch_bytes = 0;
+    for (size_t i = 0; i < evaluation->output_count; i++)
+        evaluation->outputs[i] = (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
+    enum pbit_status status = check_operands(evaluation);
+    if (!status)
+        status = must_widen(evaluation) ? infer_widened(evaluation) : evaluation->node->op->infer(evaluation);
+    return status ? status : check_outputs(evaluation);
+}
+
+/// OpenBLAS keeps to the thread that calls it: the operators share out the work themselves, in pieces that do
+/// not depend on the number of threads, so that neither do the results.
+static void limit_blas_threads(void)
+{
+    openblas_set_num_threads(1);
+}
+
+enum pbit_status pbitc_evaluation_run(struct pbitc_evaluation *evaluation)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, limit_blas_threads);
+    return must_widen(evaluation) ? run_widened(evaluation) : evaluation->node->op->evaluate(evaluation);
+}

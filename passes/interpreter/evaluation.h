@@ -1,0 +1,17 @@
+// One node at a time: the operator's own functions, wrapped in what is the same for all of them.
+#ifndef PBITC_EVALUATION_H
+#define PBITC_EVALUATION_H
+
+#include "passes/operators/operators.h"
+
+/// The operator's infer, and more: 16-bit floats are shown to it as float32 unless it takes any type, and
+/// results whose bytes cannot be counted are refused. Sets scratch_bytes.
+enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation);
+
+/// The operator's evaluate; scratch must have the bytes that pbitc_evaluation_infer asked for.
+enum pbit_status pbitc_evaluation_run(struct pbitc_evaluation *evaluation);
+
+/// Bytes of a tensor whose shape is known.
+size_t pbitc_tensor_size(const struct pbitc_tensor *tensor);
+
+#endif
