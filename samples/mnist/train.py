@@ -251,6 +251,7 @@ def export(model: nn.Module, path: Path) -> None:
         external_data=False,
         verbose=False,
     )
+    assert program is not None  # always true with dynamo
     tidy = onnx_ir.passes.Sequential(
         RewritePass([materialize_reshape_shape_rule]),
         passes.IdentityEliminationPass(),

@@ -1,0 +1,404 @@
+// pbitc inspect: lists what an ONNX model or a .pbit file holds.
+#include "converter/command.h"
+#include "converter/file.h"
+#include "converter/graph_facts.h"
+#include "converter/json.h"
+#include "converter/model_file.h"
+#include "converter/options.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { OPERATOR_NAME = 128 };
+
+struct arguments {
+    bool json;
+};
+
+static const struct pbitc_option options[] = {
+    {"json", 0, NULL, "print JSON", PBITC_OPTION_FLAG, offsetof(struct arguments, json), .required = false},
+};
+
+static const struct pbitc_usage usage = {
+    .name = "inspect",
+    .operand = "MODEL.onnx|FILE.pbit",
+    .summary =
+        "Lists what a model holds. Of an ONNX model: operators, shapes for one image, parameters, multiply-\n"
+        "accumulates, the activations that p-bits will replace, and everything that convert cannot handle.\n"
+        "Of a .pbit file: its layers, limits and defaults, and where it came from.",
+    .options = options,
+    .option_count = sizeof(options) / sizeof(options[0]),
+};
+
+/// "2x3x?"; the batch dimension by its name.
+static void format_shape(char *text, size_t size, const struct pbitc_shape *shape, const char *batch)
+{
+    size_t length = 0;
+    snprintf(text, size, shape->rank < 0 ? "?" : "scalar");
+    for (int axis = 0; axis < shape->rank && length < size; axis++) {
+        const char *join = axis ? "x" : "";
+        if (axis == 0 && batch)
+            length += (size_t)snprintf(text, size, "%s", batch);
+        else if (shape->dims[axis] < 0)
+            length += (size_t)snprintf(text + length, size - length, "%s?", join);
+        else
+            length += (size_t)snprintf(text + length, size - length, "%s%" PRId64, join, shape->dims[axis]);
+    }
+}
+
+/// Text out of a file, control characters replaced so that they cannot steer the terminal; padded to `width`
+/// bytes.
+static void print_text(const char *text, size_t length, size_t width)
+{
+    for (size_t i = 0; i < length; i++)
+        putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+    printf("%*s", length < width ? (int)(width - length) : 0, "");
+}
+
+static void print_name(const char *name, size_t width)
+{
+    print_text(name, strlen(name), width);
+}
+
+static bool is_activation(const struct pbitc_node *node)
+{
+    return node->op->flags & PBITC_OPERATOR_ACTIVATION;
+}
+
+static const struct pbitc_shape *node_shape(const struct pbitc_node *node)
+{
+    static const struct pbitc_shape unknown = {.rank = -1};
+    return node->output_count && node->outputs[0] ? &node->outputs[0]->shape : &unknown;
+}
+
+static void print_ports(const char *what, struct pbitc_value *const *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char shape[160];
+        format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->batch_name);
+        printf("%-12s", what);
+        print_name(values[i]->name, 0);
+        printf(": %s %s\n", pbitc_type_name(values[i]->type), shape);
+    }
+}
+
+/// Sums over the nodes.
+struct totals {
+    uint64_t macs, activations;
+};
+
+static struct totals sum_up(const struct pbitc_graph *graph)
+{
+    struct totals totals = {0, 0};
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        totals.macs += pbitc_node_macs(node);
+        totals.activations += is_activation(node);
+    }
+    return totals;
+}
+
+enum { NAME_WIDTH_LIMIT = 48 };
+
+static size_t name_width(const struct pbitc_graph *graph)
+{
+    size_t width = sizeof("node") - 1;
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        size_t length = strlen(node->name);
+        width = length > width ? length : width;
+    }
+    return width < NAME_WIDTH_LIMIT ? width : NAME_WIDTH_LIMIT;
+}
+
+static void print_graph(const struct pbitc_graph *graph, const struct pbitc_diagnostics *problems)
+{
+    printf("%-12s", "producer");
+    print_name(graph->producer ? graph->producer : "", 0);
+    printf("\n%-12s%d (IR %" PRId64 ")\n", "opset", graph->opset, graph->ir_version);
+    print_ports("input", graph->inputs, graph->input_count);
+    print_ports("output", graph->outputs, graph->output_count);
+    size_t width = name_width(graph);
+    printf("\n%-*s  %-18s %-18s %11s %13s  %s\n", (int)width, "node", "operator", "output", "parameters",
+           "MACs", "becomes");
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        char shape[160], op[OPERATOR_NAME];
+        format_shape(shape, sizeof(shape), node_shape(node), NULL);
+        print_name(node->name, width);
+        printf("  %-18s %-18s %11" PRIu64 " %13" PRIu64 "%s\n",
+               pbitc_node_operator_name(node, op, sizeof(op)), shape, pbitc_node_parameters(node),
+               pbitc_node_macs(node), is_activation(node) ? "  p-bits" : "");
+    }
+    struct totals totals = sum_up(graph);
+    printf("\n%" PRIu64 " parameters, %" PRIu64 " MACs for one image, %" PRIu64
+           " activations that become p-bits\n",
+           pbitc_graph_parameters(graph), totals.macs, totals.activations);
+    if (pbitc_diagnostics_count(problems)) {
+        puts("\nwhat convert cannot handle:");
+        pbitc_diagnostics_print(problems, stdout);
+    }
+}
+
+static void write_shape(struct pbitc_json *json, const struct pbitc_shape *shape, bool open_batch)
+{
+    if (shape->rank < 0) {
+        pbitc_json_null(json, "shape");
+        return;
+    }
+    pbitc_json_open_array(json, "shape");
+    for (int axis = 0; axis < shape->rank; axis++) {
+        if (shape->dims[axis] < 0 || (axis == 0 && open_batch))
+            pbitc_json_null(json, NULL);
+        else
+            pbitc_json_integer(json, NULL, shape->dims[axis]);
+    }
+    pbitc_json_close_array(json);
+}
+
+static void write_ports(struct pbitc_json *json, const char *key, struct pbitc_value *const *values,
+                        size_t count)
+{
+    pbitc_json_open_array(json, key);
+    for (size_t i = 0; i < count; i++) {
+        pbitc_json_open_object(json, NULL);
+        pbitc_json_string(json, "name", values[i]->name);
+        pbitc_json_string(json, "type", pbitc_type_name(values[i]->type));
+        write_shape(json, &values[i]->shape, values[i]->batch_name != NULL);
+        pbitc_json_close_object(json);
+    }
+    pbitc_json_close_array(json);
+}
+
+static void write_nodes(struct pbitc_json *json, const struct pbitc_graph *graph)
+{
+    pbitc_json_open_array(json, "nodes");
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        char op[OPERATOR_NAME];
+        pbitc_json_open_object(json, NULL);
+        pbitc_json_string(json, "name", node->name);
+        pbitc_json_string(json, "op", pbitc_node_operator_name(node, op, sizeof(op)));
+        write_shape(json, node_shape(node), false);
+        pbitc_json_integer(json, "parameters", (int64_t)pbitc_node_parameters(node));
+        pbitc_json_integer(json, "macs", (int64_t)pbitc_node_macs(node));
+        pbitc_json_bool(json, "swapped", is_activation(node));
+        pbitc_json_close_object(json);
+    }
+    pbitc_json_close_array(json);
+}
+
+static void write_problems(struct pbitc_json *json, const struct pbitc_diagnostics *problems)
+{
+    pbitc_json_open_array(json, "problems");
+    for (size_t i = 0; i < pbitc_diagnostics_count(problems); i++) {
+        const struct pbitc_problem *problem = pbitc_diagnostics_get(problems, i);
+        pbitc_json_open_object(json, NULL);
+        pbitc_json_string(json, "node", problem->node);
+        pbitc_json_string(json, "op", problem->op);
+        pbitc_json_integer(json, "opset", problem->opset);
+        pbitc_json_string(json, "message", problem->message);
+        pbitc_json_string(json, "remedy", problem->remedy);
+        pbitc_json_close_object(json);
+    }
+    pbitc_json_close_array(json);
+}
+
+static void write_graph(struct pbitc_json *json, const struct pbitc_graph *graph,
+                        const struct pbitc_diagnostics *problems)
+{
+    struct totals totals = sum_up(graph);
+    pbitc_json_string(json, "producer", graph->producer);
+    pbitc_json_integer(json, "opset", graph->opset);
+    pbitc_json_integer(json, "ir_version", graph->ir_version);
+    write_ports(json, "inputs", graph->inputs, graph->input_count);
+    write_ports(json, "outputs", graph->outputs, graph->output_count);
+    write_nodes(json, graph);
+    pbitc_json_integer(json, "parameters", (int64_t)pbitc_graph_parameters(graph));
+    pbitc_json_integer(json, "macs", (int64_t)totals.macs);
+    pbitc_json_integer(json, "activations", (int64_t)totals.activations);
+    write_problems(json, problems);
+}
+
+static const char *const sampler_names[] = {
+    [PBIT_SAMPLER_IID] = "iid", [PBIT_SAMPLER_STRATIFIED] = "stratified"};
+static const char *const operation_names[] = {
+    [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
+    [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
+    [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
+    [PBIT_OPERATION_PERMUTE] = "permute"};
+
+static void print_port(const char *what, const struct pbit_port *port)
+{
+    printf("%-12s", what);
+    print_name(port->name, 0);
+    printf(": %" PRIu32 "x%" PRIu32 "x%" PRIu32 " (height, width, channels)%s\n", port->height, port->width,
+           port->channels, port->softmax ? ", softmax follows" : "");
+}
+
+static void print_layer(const struct pbit_layer *layer, size_t width)
+{
+    char shape[64], detail[96] = "";
+    snprintf(shape, sizeof(shape), "%" PRIu32 "x%" PRIu32 "x%" PRIu32, layer->height, layer->width,
+             layer->channels);
+    if (layer->kind == PBIT_OPERATION_CONV)
+        snprintf(detail, sizeof(detail), "%" PRIu64 " weights of %" PRIu32 " bits", layer->weights,
+                 layer->weight_bits);
+    else if (layer->draws && layer->multibit)
+        snprintf(detail, sizeof(detail), "8 bits, noise %g", layer->amplitude / 65536.0);
+    else if (layer->draws)
+        snprintf(detail, sizeof(detail), "p-bits, %g m draws, rho %g", layer->draw_factor / 256.0,
+                 layer->amplitude / 256.0);
+    else if (layer->kind == PBIT_OPERATION_NEURON)
+        snprintf(detail, sizeof(detail), "exact, 8 bits");
+    print_name(layer->name, width);
+    printf("  %-9s %-14s %-6s %12" PRIu64 "%s%s\n", operation_names[layer->kind], shape,
+           layer->random ? "pass" : "image", layer->synapses, *detail ? "  " : "", detail);
+}
+
+static void print_pbit(const struct pbitc_model_file *file)
+{
+    const struct pbit_model *model = &file->pbit;
+    size_t length;
+    const char *metadata = pbit_model_metadata(model, &length);
+    for (uint32_t i = 0; i < model->input_count; i++) {
+        struct pbit_port port = pbit_model_input(model, i);
+        print_port("input", &port);
+    }
+    for (uint32_t i = 0; i < model->output_count; i++) {
+        struct pbit_port port = pbit_model_output(model, i);
+        print_port("output", &port);
+    }
+    printf("%-12s%zu bytes\n%-12s%zu bytes\n", "file", file->size, "workspace", pbit_workspace_bytes(model));
+    printf("%-12s%" PRIu32 " by default, %" PRIu32 " at most\n", "draws m", pbit_model_default_draws(model),
+           pbit_model_max_draws(model));
+    printf("%-12s%" PRIu32 " by default, %" PRIu32 " at most\n", "samples T",
+           pbit_model_default_samples(model), pbit_model_max_samples(model));
+    printf("%-12s%s\n%-12s", "sampler", sampler_names[pbit_model_sampler(model)], "metadata");
+    print_text(metadata, length, 0);
+    putchar('\n');
+    size_t width = sizeof("layer") - 1;
+    for (uint32_t i = 0; i < model->operation_count; i++) {
+        size_t name = strlen(pbit_model_layer(model, i).name);
+        width = name > width ? name : width;
+    }
+    printf("\n%-*s  %-9s %-14s %-6s %12s\n", (int)width, "layer", "operation", "output", "per", "synapses");
+    for (uint32_t i = 0; i < model->operation_count; i++) {
+        struct pbit_layer layer = pbit_model_layer(model, i);
+        print_layer(&layer, width);
+    }
+}
+
+static void write_port(struct pbitc_json *json, const struct pbit_port *port)
+{
+    pbitc_json_open_object(json, NULL);
+    pbitc_json_string(json, "name", port->name);
+    pbitc_json_integer(json, "height", port->height);
+    pbitc_json_integer(json, "width", port->width);
+    pbitc_json_integer(json, "channels", port->channels);
+    pbitc_json_bool(json, "channels_last", port->channels_last);
+    pbitc_json_bool(json, "softmax", port->softmax);
+    pbitc_json_close_object(json);
+}
+
+static void write_layer(struct pbitc_json *json, const struct pbit_layer *layer)
+{
+    pbitc_json_open_object(json, NULL);
+    pbitc_json_string(json, "name", layer->name);
+    pbitc_json_string(json, "operation", operation_names[layer->kind]);
+    pbitc_json_integer(json, "height", layer->height);
+    pbitc_json_integer(json, "width", layer->width);
+    pbitc_json_integer(json, "channels", layer->channels);
+    pbitc_json_bool(json, "random", layer->random);
+    if (layer->kind == PBIT_OPERATION_CONV) {
+        pbitc_json_integer(json, "fan_in", layer->fan_in);
+        pbitc_json_integer(json, "weight_bits", layer->weight_bits);
+        pbitc_json_integer(json, "weight_group", layer->weight_group);
+        pbitc_json_integer(json, "weights", (int64_t)layer->weights);
+        pbitc_json_integer(json, "synapses", (int64_t)layer->synapses);
+    } else if (layer->kind == PBIT_OPERATION_NEURON) {
+        pbitc_json_bool(json, "draws", layer->draws);
+        pbitc_json_bool(json, "multibit", layer->multibit);
+        pbitc_json_real(json, "draw_factor", layer->draw_factor / 256.0);
+        pbitc_json_real(json, "amplitude", layer->amplitude / (layer->multibit ? 65536.0 : 256.0));
+    }
+    pbitc_json_close_object(json);
+}
+
+static void write_pbit(struct pbitc_json *json, const struct pbitc_model_file *file)
+{
+    const struct pbit_model *model = &file->pbit;
+    pbitc_json_open_array(json, "inputs");
+    for (uint32_t i = 0; i < model->input_count; i++) {
+        struct pbit_port port = pbit_model_input(model, i);
+        write_port(json, &port);
+    }
+    pbitc_json_close_array(json);
+    pbitc_json_open_array(json, "outputs");
+    for (uint32_t i = 0; i < model->output_count; i++) {
+        struct pbit_port port = pbit_model_output(model, i);
+        write_port(json, &port);
+    }
+    pbitc_json_close_array(json);
+    pbitc_json_integer(json, "file_bytes", (int64_t)file->size);
+    pbitc_json_integer(json, "workspace_bytes", (int64_t)pbit_workspace_bytes(model));
+    pbitc_json_integer(json, "default_draws", pbit_model_default_draws(model));
+    pbitc_json_integer(json, "max_draws", pbit_model_max_draws(model));
+    pbitc_json_integer(json, "default_samples", pbit_model_default_samples(model));
+    pbitc_json_integer(json, "max_samples", pbit_model_max_samples(model));
+    pbitc_json_string(json, "sampler", sampler_names[pbit_model_sampler(model)]);
+    pbitc_json_parsed(json, "metadata", file->metadata);
+    pbitc_json_open_array(json, "layers");
+    for (uint32_t i = 0; i < model->operation_count; i++) {
+        struct pbit_layer layer = pbit_model_layer(model, i);
+        write_layer(json, &layer);
+    }
+    pbitc_json_close_array(json);
+}
+
+static void write_json(const struct pbitc_model_file *file, const struct pbitc_diagnostics *problems)
+{
+    struct pbitc_json json = {.stream = stdout, .indent = 2};
+    char hash[PBITC_HASH_TEXT];
+    pbitc_json_open_object(&json, NULL);
+    pbitc_json_integer(&json, "schema", 1);
+    pbitc_json_string(&json, "kind", file->graph ? "onnx" : "pbit");
+    pbitc_json_string(&json, "hash", pbitc_hash_text(file->hash, hash));
+    if (file->graph)
+        write_graph(&json, file->graph, problems);
+    else
+        write_pbit(&json, file);
+    pbitc_json_close_object(&json);
+}
+
+int pbitc_cmd_inspect(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
+{
+    struct arguments arguments = {.json = false};
+    const char *path;
+    int code = pbitc_options_parse(&usage, argc, argv, &arguments, &path);
+    if (code != PBITC_PARSED)
+        return code;
+    struct pbitc_model_file file;
+    enum pbit_status status = pbitc_model_file_open(&file, path, diagnostics);
+    if (status != PBIT_OK)
+        return pbitc_exit_code(status);
+    // What convert could not handle is part of the answer here, not a failure.
+    struct pbitc_diagnostics *problems = pbitc_diagnostics_create();
+    if (!problems) {
+        pbitc_model_file_close(&file);
+        return pbitc_exit_code(PBIT_ERROR_MEMORY);
+    }
+    if (file.graph) {
+        pbitc_infer_shapes(file.graph, 1, problems);
+        pbitc_check_convertible(file.graph, problems);
+    }
+    if (arguments.json)
+        write_json(&file, problems);
+    else if (file.graph)
+        print_graph(file.graph, problems);
+    else
+        print_pbit(&file);
+    pbitc_diagnostics_destroy(problems);
+    pbitc_model_file_close(&file);
+    return PBITC_EXIT_DONE;
+}

@@ -1,0 +1,123 @@
+#include "converter/float_model.h"
+
+#include "converter/data/readers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/// The first dimension is the batch; only a model that fixes it has one that is known.
+static size_t fixed_batch(const struct pbitc_graph *graph)
+{
+    const struct pbitc_value *input = graph->inputs[0];
+    bool fixed = !input->batch_name && input->shape.rank > 0 && input->shape.dims[0] > 0;
+    return fixed ? (size_t)input->shape.dims[0] : 0;
+}
+
+enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct pbitc_graph *graph,
+                                        size_t batch, int threads, struct pbitc_diagnostics *diagnostics)
+{
+    *model = (struct pbitc_float_model){.graph = graph};
+    if (graph->input_count == 0)
+        return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0, NULL,
+                            "the model has no input");
+    size_t fixed = fixed_batch(graph);
+    model->fixed = fixed != 0;
+    model->batch = fixed ? fixed : batch;
+    enum pbit_status status = pbitc_infer_shapes(graph, (int64_t)model->batch, diagnostics);
+    if (status == PBIT_OK)
+        status = pbitc_interpreter_create(graph, threads, NULL, diagnostics, &model->interpreter);
+    return status;
+}
+
+void pbitc_float_model_close(struct pbitc_float_model *model)
+{
+    pbitc_interpreter_destroy(model->interpreter);
+    model->interpreter = NULL;
+}
+
+int64_t pbitc_row_elements(const struct pbitc_shape *shape)
+{
+    if (shape->rank < 1)
+        return shape->rank == 0 ? 1 : -1;
+    struct pbitc_shape row = {.rank = shape->rank - 1};
+    memcpy(row.dims, shape->dims + 1, (size_t)row.rank * sizeof(row.dims[0]));
+    return pbitc_shape_elements(&row);
+}
+
+static enum pbit_status check(const struct pbitc_float_model *model, const struct pbitc_dataset *dataset,
+                              struct pbitc_diagnostics *diagnostics)
+{
+    const struct pbitc_value *input = model->graph->inputs[0], *output = model->graph->outputs[0];
+    if (model->graph->input_count != 1 || input->type != PBITC_FLOAT32)
+        return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
+                            "measure accuracy on a model with one float32 input",
+                            "the model has %zu inputs, the first of type %s", model->graph->input_count,
+                            pbitc_type_name(input->type));
+    if (output->type != PBITC_FLOAT32)
+        return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
+                            "make the scores of the classes the first output",
+                            "output '%s' is of type %s, not float32", output->name,
+                            pbitc_type_name(output->type));
+    enum pbit_status status = pbitc_dataset_check_input(
+        dataset, input->name, (size_t)pbitc_row_elements(&input->shape), diagnostics);
+    int64_t classes = pbitc_row_elements(&output->shape);
+    return status != PBIT_OK ? status : pbitc_dataset_check_labels(dataset, (size_t)classes, diagnostics);
+}
+
+static uint32_t largest(const float *scores, size_t classes)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < classes; i++) {
+        if (scores[i] > scores[best])
+            best = i;
+    }
+    return (uint32_t)best;
+}
+
+/// Runs on images first..first+count-1. A model with a fixed batch gets its last rows again to fill it up.
+static enum pbit_status decide_batch(struct pbitc_float_model *model, const struct pbitc_dataset *dataset,
+                                     size_t first, size_t count, float *values,
+                                     struct pbitc_diagnostics *diagnostics, uint32_t *decisions)
+{
+    size_t rows = model->fixed ? model->batch : count;
+    for (size_t row = 0; row < rows; row++)
+        pbitc_dataset_image(dataset, first + (row < count ? row : count - 1),
+                            values + row * dataset->elements);
+    struct pbitc_tensor input = {PBITC_FLOAT32, model->graph->inputs[0]->shape, values};
+    input.shape.dims[0] = (int64_t)rows;
+    enum pbit_status status = pbitc_interpreter_run(model->interpreter, &input, NULL, diagnostics);
+    if (status != PBIT_OK)
+        return status;
+    const struct pbitc_tensor *output = pbitc_interpreter_value(model->interpreter, model->graph->outputs[0]);
+    if (output->shape.rank < 1 || output->shape.dims[0] != (int64_t)rows)
+        return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
+                            "make the scores of the classes, one row per image, the first output",
+                            "output '%s' does not have one row per image", model->graph->outputs[0]->name);
+    size_t classes = (size_t)pbitc_row_elements(&output->shape);
+    for (size_t row = 0; row < count; row++)
+        decisions[first + row] = largest((const float *)output->data + row * classes, classes);
+    return PBIT_OK;
+}
+
+enum pbit_status pbitc_float_model_decide(struct pbitc_float_model *model,
+                                          const struct pbitc_dataset *dataset,
+                                          struct pbitc_progress *progress,
+                                          struct pbitc_diagnostics *diagnostics, uint32_t *decisions)
+{
+    enum pbit_status status = check(model, dataset, diagnostics);
+    if (status != PBIT_OK)
+        return status;
+    float *values = calloc(model->batch, dataset->elements * sizeof(float));
+    if (!values)
+        return pbitc_report_memory(diagnostics);
+    for (size_t first = 0; first < dataset->images && status == PBIT_OK; first += model->batch) {
+        size_t left = dataset->images - first;
+        if (!pbitc_progress_show(progress, "float model", first, dataset->images))
+            status = PBIT_ERROR_STOPPED;
+        else
+            status = decide_batch(model, dataset, first, left < model->batch ? left : model->batch, values,
+                                  diagnostics, decisions);
+    }
+    free(values);
+    return status;
+}
