@@ -20,6 +20,7 @@ typedef int pbitc_command_function(int argc, char **argv, struct pbitc_diagnosti
 
 pbitc_command_function pbitc_cmd_convert;
 pbitc_command_function pbitc_cmd_eval;
+pbitc_command_function pbitc_cmd_export;
 pbitc_command_function pbitc_cmd_inspect;
 pbitc_command_function pbitc_cmd_run;
 

@@ -22,7 +22,6 @@ struct measurement {
     struct pbitc_progress *progress;
     struct worker *workers;
     size_t classes;
-    bool prefix_exact;
     _Atomic size_t done;
     _Atomic int status; ///< enum pbit_status, the first that is not PBIT_OK
 };
@@ -79,25 +78,13 @@ static enum pbit_status run_trial(struct trial *trial)
     struct worker *worker = trial->worker;
     struct pbit_options options = {.seed = request->first_seed + trial->seed,
                                    .image = request->dataset->first + trial->image,
-                                   .draws = request->draws[trial->draws]};
+                                   .draws = request->draws[trial->draws],
+                                   .after_sample = after_sample,
+                                   .state = trial};
     const uint8_t *inputs[] = {worker->pixels};
-    if (measurement->prefix_exact) {
-        options.after_sample = after_sample;
-        options.state = trial;
-        for (size_t i = 0; i < request->samples_count; i++)
-            options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
-        return pbit_run(request->model, &options, inputs, worker->sums, worker->workspace,
-                        worker->workspace_bytes);
-    }
-    for (size_t i = 0; i < request->samples_count; i++) {
-        options.samples = request->samples[i];
-        enum pbit_status status = pbit_run(request->model, &options, inputs, worker->sums, worker->workspace,
-                                           worker->workspace_bytes);
-        if (status != PBIT_OK)
-            return status;
-        count_decision(trial, i, worker->sums[0]);
-    }
-    return PBIT_OK;
+    for (size_t i = 0; i < request->samples_count; i++)
+        options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
+    return pbit_run(request->model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
 }
 
 static enum pbit_status run_image(struct measurement *measurement, struct worker *worker, size_t image)
@@ -208,7 +195,6 @@ enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *reque
         .request = request,
         .progress = progress,
         .classes = pbit_model_output(request->model, 0).elements,
-        .prefix_exact = pbit_model_prefix_exact(request->model, PBIT_SAMPLER_FILE),
         .workers = calloc((size_t)request->threads, sizeof(struct worker)),
     };
     if (!measurement.workers)

@@ -27,8 +27,7 @@ static enum pbit_status run_graph(const struct pbitc_blame *blame, struct pbitc_
         input.shape.dims[0] = (int64_t)images;
         input.data = (void *)(context->calibration->values + first * elements); // read only
         for (uint32_t t = 0; t < context->options->samples; t++) {
-            struct pbitc_sampling sampling = {0, first, t, context->options->samples,
-                                              context->options->draws};
+            struct pbitc_sampling sampling = {0, first, t, context->options->draws};
             enum pbit_status status =
                 pbitc_interpreter_run(interpreter, &input, &sampling, context->diagnostics);
             if (status != PBIT_OK)

@@ -33,7 +33,9 @@ static bool is_dense_matmul(const struct pbitc_node *node)
 static bool is_canonical(const struct pbitc_node *gemm)
 {
     return pbitc_node_int(gemm, "transB", 0) == 1 && pbitc_node_float(gemm, "alpha", 1) == 1 &&
-           pbitc_node_float(gemm, "beta", 1) == 1 && gemm->input_count == 3 && gemm->inputs[2];
+           pbitc_node_float(gemm, "beta", 1) == 1 && gemm->input_count == 3 && gemm->inputs[2] &&
+           gemm->inputs[2]->shape.rank == 1 &&
+           gemm->inputs[2]->shape.dims[0] == gemm->inputs[1]->shape.dims[0];
 }
 
 /// W of shape [n][k] becomes [k][n].
@@ -166,7 +168,7 @@ static bool find_reading(const struct pbitc_node *layer, const struct affine *af
 {
     const struct pbitc_shape *weights = &layer->inputs[1]->constant->shape;
     if (pbitc_node_is(layer, PBITC_OP_Gemm)) { // reads all channels in the order C x H x W
-        if (!pbitc_node_int(layer, "transB", 0) || weights->dims[1] % (int64_t)affine->channels != 0)
+        if (!is_canonical(layer) || weights->dims[1] % (int64_t)affine->channels != 0)
             return false;
         *reading = (struct reading){(size_t)weights->dims[1] / affine->channels, affine->channels,
                                     (size_t)weights->dims[0]};

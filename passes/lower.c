@@ -286,11 +286,6 @@ static enum pbit_status start(struct pbitc_lowering *lowering)
 {
     struct pbitc_graph *graph = lowering->graph;
     struct pbitc_context *context = lowering->context;
-    if (graph->input_count != 1)
-        return pbitc_report(context->diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
-                            "export a model with one input",
-                            "a .pbit file of a model with %zu inputs cannot be calibrated",
-                            graph->input_count);
     if (graph->output_count > PBIT_PORTS_LIMIT)
         return pbitc_report(context->diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
                             "export fewer outputs", "%zu outputs are more than a .pbit file holds",

@@ -130,8 +130,7 @@ static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_cont
     for (size_t first = 0; first < total && status == PBIT_OK; first += BATCH) {
         size_t images = total - first < BATCH ? total - first : BATCH;
         // T passes of m draws scatter like one pass of m * T.
-        struct pbitc_sampling sampling = {0, first, 0, 1,
-                                          draws < PBIT_DRAWS_LIMIT ? draws : PBIT_DRAWS_LIMIT};
+        struct pbitc_sampling sampling = {0, first, 0, draws < PBIT_DRAWS_LIMIT ? draws : PBIT_DRAWS_LIMIT};
         input.shape.dims[0] = (int64_t)images;
         input.data = (void *)(context->calibration->values + first * elements); // read only
         status = pbitc_interpreter_run(interpreter, &input, drawn ? &sampling : NULL, context->diagnostics);

@@ -128,6 +128,7 @@ static void set(struct pbitc_function *function, int index, float alpha, float b
     *function = (struct pbitc_function){&activations[index], alpha, beta};
 }
 
+// A slope below 0 would make a function fall that the table says is monotone.
 bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function *function)
 {
     float low, high;
@@ -147,15 +148,15 @@ bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function
     case PBITC_OP_HardSigmoid:
         return set(function, HARD_SIGMOID, pbitc_node_float(node, "alpha", 0.2f),
                    pbitc_node_float(node, "beta", 0.5f)),
-               true;
+               function->alpha > 0;
     case PBITC_OP_LeakyRelu:
-        return set(function, LEAKY_RELU, pbitc_node_float(node, "alpha", 0.01f), 0), true;
+        return set(function, LEAKY_RELU, pbitc_node_float(node, "alpha", 0.01f), 0), function->alpha >= 0;
     case PBITC_OP_Elu:
-        return set(function, ELU, pbitc_node_float(node, "alpha", 1), 1), true;
+        return set(function, ELU, pbitc_node_float(node, "alpha", 1), 1), function->alpha >= 0;
     case PBITC_OP_Selu:
         return set(function, ELU, pbitc_node_float(node, "alpha", 1.67326319217681884765625f),
                    pbitc_node_float(node, "gamma", 1.05070102214813232421875f)),
-               true;
+               function->alpha >= 0 && function->beta > 0;
     case PBITC_OP_Softplus:
         return set(function, SOFTPLUS, 0, 0), true;
     case PBITC_OP_Gelu:

@@ -123,6 +123,10 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
         status = pbitc_report_node(diagnostics, PBIT_ERROR_UNSUPPORTED, node,
                                    "replace the operator, or convert the part of the model without it",
                                    "this operator cannot be part of a .pbit file here");
+    if (graph->input_count != 1)
+        status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
+                              "export a model with one input",
+                              "a model with %zu inputs cannot be calibrated", graph->input_count);
     for (size_t i = 0; i < graph->input_count; i++)
         if (graph->inputs[i]->type != PBITC_FLOAT32)
             status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->inputs[i]->name, "input", 0,

@@ -12,7 +12,8 @@ static struct pbitc_node *activation_above(const struct pbitc_graph *graph, cons
         return NULL;
     if (pool->output_count > 1 && pool->outputs[1]) // indices tell ties apart that f may create
         return NULL;
-    if (pbitc_node_float(activation, "alpha", 0) < 0) // LeakyRelu and the like fall for negative slopes
+    // LeakyRelu and the like fall for negative slopes.
+    if (pbitc_node_float(activation, "alpha", 0) < 0 || pbitc_node_float(activation, "gamma", 0) < 0)
         return NULL;
     return pbitc_graph_only_consumer(graph, activation->outputs[0]) == pool ? activation : NULL;
 }
@@ -39,12 +40,22 @@ static enum pbit_status sink(struct pbitc_graph *graph, struct pbitc_node *activ
     return PBIT_OK;
 }
 
+/// The same function for every element: further inputs (Clip's bounds) are constants of one number.
+static bool is_uniform(const struct pbitc_node *activation)
+{
+    for (size_t i = 1; i < activation->input_count; i++)
+        if (activation->inputs[i] && (!activation->inputs[i]->constant ||
+                                      pbitc_shape_elements(&activation->inputs[i]->shape) != 1))
+            return false;
+    return true;
+}
+
 /// The node above that only moves elements, if nothing else reads what it moves: f commutes with it.
 static struct pbitc_node *movement_above(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     struct pbitc_node *movement = node->inputs[0] ? node->inputs[0]->producer : NULL;
-    if (!(node->op->flags & PBITC_OPERATOR_ACTIVATION) || !pbitc_is_movement(movement) ||
-        !movement->inputs[0]->producer)
+    if (!(node->op->flags & PBITC_OPERATOR_ACTIVATION) || !is_uniform(node) ||
+        !pbitc_is_movement(movement) || !movement->inputs[0]->producer)
         return NULL;
     return pbitc_graph_only_consumer(graph, movement->outputs[0]) == node ? movement : NULL;
 }
@@ -67,6 +78,7 @@ static enum pbit_status lift(struct pbitc_graph *graph, struct pbitc_node *movem
     moved->attributes = old.attributes;
     moved->opset = old.opset;
     movement->inputs[0] = activated;
+    movement->outputs[0]->producer = NULL;
     movement->outputs[0] = y;
     y->producer = movement;
     return PBIT_OK;
@@ -81,9 +93,10 @@ enum pbit_status pbitc_sink_activations(struct pbitc_graph *graph, struct pbitc_
         struct pbitc_node *activation =
             pbitc_node_is(node, PBITC_OP_MaxPool) ? activation_above(graph, node) : NULL;
         enum pbit_status status = PBIT_OK;
-        if (movement)
+        if (movement) {
             status = lift(graph, movement, node);
-        else if (activation)
+            next = movement->previous; // the activation, which may rise further
+        } else if (activation)
             status = sink(graph, activation, node);
         if (status != PBIT_OK)
             return pbitc_out_of_memory(context);

@@ -4,7 +4,9 @@
 
 #include "runtime/pbit.h"
 
+#if __STDC_HOSTED__
 #include <string.h>
+#endif
 
 enum {
     PBIT_VERSION = 1,
@@ -96,6 +98,7 @@ static inline uint32_t pbit_load_u16(const uint8_t *bytes)
     return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8;
 }
 
+#if __STDC_HOSTED__ // firmware handles no real numbers
 static inline float pbit_load_f32(const uint8_t *bytes)
 {
     uint32_t bits = pbit_load_u32(bytes);
@@ -103,6 +106,7 @@ static inline float pbit_load_f32(const uint8_t *bytes)
     memcpy(&value, &bits, sizeof(value));
     return value;
 }
+#endif
 
 /// A field of the header.
 static inline uint32_t pbit_header_field(const struct pbit_model *model, enum pbit_header field)

@@ -42,13 +42,6 @@ enum pbit_sampler pbit_model_sampler(const struct pbit_model *model)
     return (enum pbit_sampler)pbit_header_field(model, PBIT_HEADER_SAMPLER);
 }
 
-int pbit_model_prefix_exact(const struct pbit_model *model, enum pbit_sampler sampler)
-{
-    if (sampler == PBIT_SAMPLER_FILE)
-        sampler = pbit_model_sampler(model);
-    return sampler == PBIT_SAMPLER_IID || model->prefix_exact;
-}
-
 const char *pbit_model_metadata(const struct pbit_model *model, size_t *length)
 {
     *length = pbit_header_field(model, PBIT_HEADER_METADATA_BYTES);

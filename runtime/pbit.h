@@ -53,7 +53,6 @@ struct pbit_model {
     size_t size;
     uint32_t tensor_count, operation_count, input_count, output_count;
     uint32_t first_random; ///< operations from here on are run in every pass
-    int prefix_exact;
 };
 
 /// Validates every byte that pbit_run will rely on and fills `model`.
@@ -70,8 +69,6 @@ PBIT_API uint32_t pbit_model_max_samples(const struct pbit_model *model); ///< l
 PBIT_API uint32_t pbit_model_default_draws(const struct pbit_model *model);
 PBIT_API uint32_t pbit_model_default_samples(const struct pbit_model *model);
 PBIT_API enum pbit_sampler pbit_model_sampler(const struct pbit_model *model);
-/// Non-zero: the sums after t passes are the same for every T >= t, so one run serves a whole list of T.
-PBIT_API int pbit_model_prefix_exact(const struct pbit_model *model, enum pbit_sampler sampler);
 /// The file's metadata: UTF-8 JSON, not NUL-terminated (FORMAT.md, "Metadata").
 PBIT_API const char *pbit_model_metadata(const struct pbit_model *model, size_t *length);
 
@@ -143,7 +140,7 @@ struct pbit_options {
 /// Bytes of workspace that pbit_run needs, whatever m and T.
 PBIT_API size_t pbit_workspace_bytes(const struct pbit_model *model);
 
-/// Runs one image through T passes.
+/// Runs one image through T passes. The sums after t passes do not depend on T: one run serves every smaller T.
 /// inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C, receives
 /// the sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes, 16-aligned.
 /// Errors: ARGUMENT, RANGE (m or T), WORKSPACE, STOPPED.

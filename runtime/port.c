@@ -42,6 +42,17 @@ static size_t onnx_index(const struct pbit_port *port, size_t pixel, size_t chan
                                : channel * port->height * port->width + pixel;
 }
 
+/// To the nearest of 0..255, halves up. Written so that a NaN becomes 0 instead of undefined behaviour.
+static uint8_t round_level(float level)
+{
+    if (!(level > 0))
+        return 0;
+    if (level >= 255)
+        return 255;
+    uint8_t below = (uint8_t)level; // exact, where level + 0.5f may round up once too often
+    return level - (float)below >= 0.5f ? below + 1 : below;
+}
+
 void pbit_input_quantize(const struct pbit_model *model, uint32_t index, const float *values, uint8_t *pixels)
 {
     struct pbit_port port = pbit_model_input(model, index);
@@ -54,8 +65,7 @@ void pbit_input_quantize(const struct pbit_model *model, uint32_t index, const f
         float offset = pbit_load_f32(offsets + 4 * c), step = pbit_load_f32(steps + 4 * c);
         for (size_t p = 0; p < pixel_count; p++) {
             float level = (values[onnx_index(&port, p, c)] - offset) / step;
-            // Written so that a NaN becomes 0 instead of undefined behaviour.
-            pixels[p * port.channels + c] = level > 0 ? (uint8_t)(level < 255 ? level + 0.5f : 255.0f) : 0;
+            pixels[p * port.channels + c] = round_level(level);
         }
     }
 }

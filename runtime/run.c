@@ -95,6 +95,17 @@ static void execute(struct run *run, uint32_t index)
     }
 }
 
+static int has_all_ports(const struct pbit_model *model, const uint8_t *const *inputs, int64_t *const *sums)
+{
+    for (uint32_t i = 0; i < model->input_count; i++)
+        if (!inputs[i])
+            return 0;
+    for (uint32_t o = 0; o < model->output_count; o++)
+        if (!sums[o])
+            return 0;
+    return 1;
+}
+
 static void clear_outputs(const struct pbit_model *model, int64_t *const *sums)
 {
     for (uint32_t o = 0; o < model->output_count; o++)
@@ -121,6 +132,8 @@ enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_opti
 {
     if (!model || !options || !inputs || !sums || !workspace || (uintptr_t)workspace % WORKSPACE_ALIGNMENT)
         return PBIT_ERROR_ARGUMENT;
+    if (!has_all_ports(model, inputs, sums))
+        return PBIT_ERROR_ARGUMENT;
     uint32_t draws = options->draws ? options->draws : pbit_model_default_draws(model);
     uint32_t samples = options->samples ? options->samples : pbit_model_default_samples(model);
     if (draws > pbit_model_max_draws(model) || samples > pbit_model_max_samples(model))
@@ -135,7 +148,6 @@ enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_opti
         .workspace = workspace,
         .draw = {.seed = options->seed,
                  .image = options->image,
-                 .samples = samples,
                  .sampler = options->sampler ? options->sampler : pbit_model_sampler(model)},
         .draws = draws,
     };

@@ -28,18 +28,11 @@ void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, ui
     }
 }
 
-static uint32_t reverse_bits16(uint32_t t)
+uint32_t pbit_sample_order(uint32_t sample)
 {
+    uint32_t t = sample;
     t = (t & 0x5555) << 1 | (t >> 1 & 0x5555);
     t = (t & 0x3333) << 2 | (t >> 2 & 0x3333);
     t = (t & 0x0F0F) << 4 | (t >> 4 & 0x0F0F);
     return (t & 0x00FF) << 8 | t >> 8;
-}
-
-struct pbit_stratum pbit_stratum_of(uint32_t sample, uint32_t samples, uint32_t rho)
-{
-    uint32_t exponent = 0;
-    while ((UINT32_C(1) << exponent) < samples)
-        exponent++;
-    return (struct pbit_stratum){reverse_bits16(sample), UINT32_C(1) << (16 - exponent), rho};
 }

@@ -23,24 +23,13 @@ static inline uint32_t pbit_lanes_next(struct pbit_lanes *lanes, uint32_t j)
     return s >> 16;
 }
 
-/// What pass t of T adds to a neuron's r in the stratified sampler.
-struct pbit_stratum {
-    uint32_t order; ///< bitrev16(t)
-    uint32_t width; ///< w = 2^(16-e)
-    uint32_t rho;   ///< 0..256
-};
+/// What pass t (0-based) contributes to the stratified sampler: bitrev16(t).
+uint32_t pbit_sample_order(uint32_t sample);
 
-struct pbit_stratum pbit_stratum_of(uint32_t sample, uint32_t samples, uint32_t rho);
-
-/// v' of a neuron with random number r, 0..65535.
-static inline uint32_t pbit_stratum_offset(const struct pbit_stratum *stratum, uint32_t r)
+/// v' of a neuron with random number r, 0..65535. rho: 0..256.
+static inline uint32_t pbit_stratified_offset(uint32_t order, uint32_t rho, uint32_t r)
 {
-    uint32_t v = stratum->order ^ r;
-    if (stratum->rho == 256 || stratum->width == 1)
-        return v;
-    int32_t half = (int32_t)(stratum->width / 2), low = (int32_t)(v & (stratum->width - 1));
-    return (uint32_t)((int32_t)(v & ~(stratum->width - 1)) + half +
-                      (((int32_t)stratum->rho * (low - half)) >> 8));
+    return (uint32_t)(32768 + (((int32_t)rho * ((int32_t)(order ^ r) - 32768)) >> 8));
 }
 
 /// Level of a stratified p-bit: the number of its `levels` draws that are 1.

@@ -100,8 +100,10 @@ static const char *check_tensor(const struct pbit_model *model, uint32_t index)
     CHECK((uint64_t)tensor.height * tensor.width <= PBIT_ELEMENTS_LIMIT &&
               (uint64_t)tensor.height * tensor.width * tensor.channels <= PBIT_ELEMENTS_LIMIT,
           "a tensor is too large");
+    CHECK(pbit_load_u32(record + 28) == 0, "a reserved word of a tensor is not 0");
     if (index < model->input_count) {
         CHECK(tensor.kind == PBIT_LEVELS && tensor.draw_factor == 0, "an input is not 8-bit levels");
+        CHECK(tensor.workspace_offset == 0, "a reserved word of a tensor is not 0");
         return NULL;
     }
     size_t bytes = pbit_tensor_elements(&tensor) * (tensor.kind == PBIT_FIXED ? 4 : 1);
@@ -118,6 +120,7 @@ static const char *check_ports(const struct pbit_model *model)
             model->bytes + pbit_header_field(model, PBIT_HEADER_INPUTS) + (size_t)i * PBIT_PORT_BYTES;
         uint32_t channels = pbit_model_tensor(model, i).channels;
         CHECK(pbit_load_u32(record) - 1u < 3, "an input's rank is out of range");
+        CHECK(pbit_load_u32(record + 4) <= 1, "a reserved bit of an input is not 0");
         CHECK(inside(model, pbit_load_u32(record + 8), channels, 4) &&
                   inside(model, pbit_load_u32(record + 12), channels, 4),
               "an input's scale lies outside the file");
@@ -129,6 +132,7 @@ static const char *check_ports(const struct pbit_model *model)
                   pbit_model_tensor(model, pbit_load_u32(record)).kind == PBIT_FIXED,
               "an output is no fixed-point tensor");
         CHECK(pbit_load_u32(record + 4) - 1u < 3, "an output's rank is out of range");
+        CHECK(pbit_load_u32(record + 8) <= 3, "a reserved bit of an output is not 0");
     }
     return NULL;
 }
@@ -330,6 +334,46 @@ static const char *check_operation_kind(const struct pbit_model *model,
     return "unknown operation";
 }
 
+/// Bit w: word w of the operation's record means something.
+static uint32_t used_words(const struct pbit_operation *operation)
+{
+    const uint32_t common = 0x1F, window = 0xFF << 5;
+    switch (operation->kind) {
+    case PBIT_OPERATION_CONV:
+        return common | window | 0x1EF << 13 | (operation->weight_group != 0) << 17;
+    case PBIT_OPERATION_NEURON:
+        return common | 3 << 5 | 3 << 8 | (operation->function != PBIT_FUNCTION_LINEAR) << 7 |
+               (operation->function == PBIT_FUNCTION_CURVE ? 7 << 10 : 0);
+    case PBIT_OPERATION_MAXPOOL:
+        return common | window;
+    case PBIT_OPERATION_SUMPOOL:
+        return common | window | 1 << 18 | 1 << 20;
+    case PBIT_OPERATION_PERMUTE:
+        return common | 1 << 5;
+    default:
+        return common;
+    }
+}
+
+static const char *check_unused_words(const struct pbit_operation *operation, const uint8_t *record)
+{
+    uint32_t used = used_words(operation);
+    for (uint32_t w = 0; w < PBIT_OPERATION_BYTES / 4; w++)
+        CHECK(used >> w & 1 || pbit_load_u32(record + 4 * (size_t)w) == 0,
+              "a reserved word of an operation is not 0");
+    return NULL;
+}
+
+/// No NEURON before operation `index` has this layer number: two would draw the same random numbers.
+static int is_new_layer(const struct pbit_model *model, uint32_t index, uint32_t layer)
+{
+    const uint8_t *record = model->bytes + pbit_header_field(model, PBIT_HEADER_OPERATIONS);
+    for (uint32_t i = 0; i < index; i++, record += PBIT_OPERATION_BYTES)
+        if (pbit_load_u32(record) == PBIT_OPERATION_NEURON && pbit_load_u32(record + 4 * 8) == layer)
+            return 0;
+    return 1;
+}
+
 /// Order, arity and what is random; notes who writes and reads which tensor.
 static const char *check_operation(struct pbit_model *model, uint32_t index, struct lives *lives)
 {
@@ -361,12 +405,12 @@ static const char *check_operation(struct pbit_model *model, uint32_t index, str
                              : lives->read[input] > (int32_t)index ? lives->read[input]
                                                                    : (int32_t)index;
     }
-    lives->written[operation.output] = (int32_t)index;
+    lives->written[operation.output] = lives->read[operation.output] = (int32_t)index;
     lives->random[operation.output] = (uint8_t)random;
-    if (operation.kind == PBIT_OPERATION_NEURON && operation.neuron == PBIT_NEURON_COUNT &&
-        operation.amplitude != 256)
-        model->prefix_exact = 0;
-    return check_operation_kind(model, &operation);
+    FORWARD(check_operation_kind(model, &operation));
+    CHECK(operation.kind != PBIT_OPERATION_NEURON || is_new_layer(model, index, operation.layer),
+          "two NEURONs have the same layer number");
+    return check_unused_words(&operation, record);
 }
 
 static int overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
@@ -396,7 +440,7 @@ static const char *check_workspace(const struct pbit_model *model, const struct 
 
 const char *pbit_validate(struct pbit_model *model, const void *bytes, size_t size, enum pbit_status *status)
 {
-    *model = (struct pbit_model){.bytes = bytes, .size = size, .prefix_exact = 1};
+    *model = (struct pbit_model){.bytes = bytes, .size = size};
     *status = PBIT_ERROR_FORMAT;
     FORWARD(check_header(model, status));
     for (uint32_t i = 0; i < model->tensor_count; i++)

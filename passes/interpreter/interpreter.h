@@ -10,7 +10,6 @@ struct pbitc_sampling {
     uint64_t seed;
     uint64_t first_image; ///< index of the first image of the batch
     uint32_t sample;      ///< t, 0-based
-    uint32_t samples;     ///< T
     uint32_t draws;       ///< m
 };
 

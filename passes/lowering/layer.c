@@ -26,9 +26,15 @@ struct layer {
 
 // ---- geometry
 
-/// The window of a Conv or pool over `spatial` input extents; also whether taps can fall outside.
+/// How far the windows reach.
+struct reach {
+    bool outside; ///< some taps fall outside the image
+    bool partial; ///< some even behind the padding: a last window of ceil_mode
+};
+
+/// The window of a Conv or pool over the input's spatial extents.
 static bool read_window(struct pbitc_lowering *lowering, const struct pbitc_node *node, const int64_t *kernel,
-                        struct pbit_window *window, bool *outside)
+                        struct pbit_window *window, struct reach *reach)
 {
     const struct pbitc_shape *x = &node->inputs[0]->shape;
     struct pbitc_evaluation evaluation = {.node = node, .diagnostics = lowering->context->diagnostics};
@@ -46,11 +52,12 @@ static bool read_window(struct pbitc_lowering *lowering, const struct pbitc_node
                                    (uint32_t)full.stride[y],    (uint32_t)full.stride[w],
                                    (uint32_t)full.pad_begin[y], (uint32_t)full.pad_begin[w],
                                    (uint32_t)full.dilation[y],  (uint32_t)full.dilation[w]};
-    *outside = false;
+    *reach = (struct reach){false, false};
     for (int i = y; i <= w; i++) {
         int64_t last = (full.output[i] - 1) * full.stride[i] - full.pad_begin[i] +
                        (full.kernel[i] - 1) * full.dilation[i];
-        *outside |= full.pad_begin[i] > 0 || last >= full.input[i];
+        reach->outside |= full.pad_begin[i] > 0 || last >= full.input[i];
+        reach->partial |= last >= full.input[i] + full.pad_end[i];
     }
     return true;
 }
@@ -92,13 +99,20 @@ static int32_t to_fixed(double value)
 }
 
 /// Zero points in 1/256 of the range, NULL when all are 0.
-static const uint16_t *zero_points(struct pbitc_lowering *lowering, const struct pbitc_placement *input)
+static const uint16_t *zero_points(struct pbitc_lowering *lowering, const struct pbitc_node *node,
+                                   const struct pbitc_placement *input)
 {
     bool any = false;
     uint16_t *zeros = pbitc_lowering_allocate(lowering, input->channels, sizeof(*zeros));
     for (uint32_t c = 0; zeros && c < input->channels; c++) {
         double zero = nearbyint(-256.0 * input->low[c] / input->scale[c]);
-        zeros[c] = (uint16_t)(zero < 0 ? 0 : zero > 256 ? 256 : zero);
+        if (zero < 0 || zero > 256) {
+            pbitc_refuse(lowering, node, "give --calibrate the preprocessing that the model was trained with",
+                         "padding stands for 0, but the input's channel %u holds only %g to %g", c,
+                         (double)input->low[c], (double)input->low[c] + (double)input->scale[c]);
+            return NULL;
+        }
+        zeros[c] = (uint16_t)zero;
         any |= zeros[c] != 0;
     }
     return any ? zeros : NULL;
@@ -137,7 +151,7 @@ static void emit_layer(struct pbitc_lowering *lowering, const struct pbitc_node 
         .factors = q->factors,
         .multipliers = multipliers,
         .biases = biases,
-        .zeros = layer->outside ? zero_points(lowering, &layer->input) : NULL,
+        .zeros = layer->outside ? zero_points(lowering, node, &layer->input) : NULL,
     };
 }
 
@@ -177,8 +191,10 @@ void pbitc_lower_layer(struct pbitc_lowering *lowering, const struct pbitc_node 
     if (pbitc_node_is(node, PBITC_OP_Conv)) {
         const struct pbitc_shape *weights = &node->inputs[1]->constant->shape;
         layer.groups = (uint32_t)pbitc_node_int(node, "group", 1);
-        if (!read_window(lowering, node, weights->dims + 2, &layer.window, &layer.outside))
+        struct reach reach;
+        if (!read_window(lowering, node, weights->dims + 2, &layer.window, &reach))
             return;
+        layer.outside = reach.outside;
     }
     layer.bias = node->input_count > 2 ? pbitc_constant_floats(node, 2, &shape) : NULL;
     layer.output_tensor = pbitc_make_tensor(lowering, node->outputs[0], PBIT_FIXED, 0);
@@ -256,13 +272,15 @@ void pbitc_lower_average_pool(struct pbitc_lowering *lowering, const struct pbit
 {
     struct layer layer = {.name = node->name, .unit = lowering->units[node->outputs[0]->index]};
     const int64_t *kernel = pool_kernel(node);
+    struct reach reach;
     if (!layer.unit.gain) {
         pbitc_refuse(lowering, node, "", "nothing that a .pbit file can hold reads this pool");
         return;
     }
-    if (!kernel || !read_window(lowering, node, kernel, &layer.window, &layer.outside))
+    if (!kernel || !read_window(lowering, node, kernel, &layer.window, &reach))
         return;
-    if (layer.outside && (!pbitc_node_int(node, "count_include_pad", 0) ||
+    layer.outside = reach.outside;
+    if (layer.outside && (reach.partial || !pbitc_node_int(node, "count_include_pad", 0) ||
                           !lowering->placements[node->inputs[0]->index].levels)) {
         pbitc_refuse(lowering, node,
                      "export with count_include_pad = 1, or with a pool that needs no padding",
@@ -285,8 +303,8 @@ void pbitc_lower_max_pool(struct pbitc_lowering *lowering, const struct pbitc_no
     const int64_t *kernel = pool_kernel(node);
     struct pbit_window window;
     struct pbitc_placement input;
-    bool outside;
-    if (!kernel || !read_window(lowering, node, kernel, &window, &outside))
+    struct reach reach;
+    if (!kernel || !read_window(lowering, node, kernel, &window, &reach))
         return;
     uint32_t from = pbitc_standard_tensor(lowering, node, node->inputs[0], &input);
     if (from == UINT32_MAX)

@@ -520,7 +520,7 @@ static enum pbit_status add_maps(struct pbitc_evaluation *evaluation, const stru
 
 enum pbit_status infer_tile(struct pbitc_evaluation *evaluation)
 {
-    struct pbitc_shape repeats, shape = evaluation->inputs[0]->shape;
+    struct pbitc_shape repeats = {0}, shape = evaluation->inputs[0]->shape;
     enum pbit_status status = read_dims(evaluation, 1, "repeats", &repeats);
     if (!status && repeats.rank != shape.rank)
         status = PBITC_MALFORMED(evaluation, "%d repeats for an input of rank %d", repeats.rank, shape.rank);

@@ -64,9 +64,8 @@ static uint32_t probability(const struct neuron *neuron, float z, float low, flo
     return p > 0 ? (uint32_t)(p < 1 ? lrintf(p * PBIT_ONE) : PBIT_ONE) : 0;
 }
 
-/// Level of neuron number i; `lanes` and `stratum` are those of its image and pass.
-static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes,
-                           const struct pbit_stratum *stratum, size_t i, uint32_t p)
+/// Level of neuron number i; `lanes` and `order` are those of its image and pass.
+static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes, uint32_t order, size_t i, uint32_t p)
 {
     uint32_t lane = (uint32_t)(i % PBIT_LANES), level = 0;
     if (neuron->sampler == PBIT_SAMPLER_IID && !neuron->multibit) {
@@ -75,7 +74,9 @@ static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes
         return level;
     }
     uint32_t r = pbit_lanes_next(lanes, lane);
-    uint32_t offset = neuron->sampler == PBIT_SAMPLER_IID ? r : pbit_stratum_offset(stratum, r);
+    uint32_t offset = neuron->sampler == PBIT_SAMPLER_IID
+                          ? r
+                          : pbit_stratified_offset(order, neuron->multibit ? 256 : neuron->amplitude, r);
     return neuron->multibit ? pbit_level_multibit(p, neuron->amplitude, offset)
                             : pbit_level_stratified(p, neuron->levels, offset);
 }
@@ -85,8 +86,7 @@ static void draw_image(const struct neuron *neuron, const struct pbitc_sampling 
                        size_t channels, size_t pixels, const float *x, float *y)
 {
     bool independent = neuron->sampler == PBIT_SAMPLER_IID;
-    struct pbit_stratum stratum =
-        pbit_stratum_of(sampling->sample, sampling->samples, neuron->multibit ? 256 : neuron->amplitude);
+    uint32_t order = pbit_sample_order(sampling->sample);
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, sampling->seed, image, neuron->layer, independent ? sampling->sample + 1 : 0);
     size_t i = 0;
@@ -94,7 +94,7 @@ static void draw_image(const struct neuron *neuron, const struct pbitc_sampling 
         for (size_t c = 0; c < channels; c++, i++) {
             size_t at = c * pixels + pixel, range = neuron->range_count == 1 ? 0 : c;
             float low = neuron->low[range], high = neuron->high[range];
-            uint32_t level = draw_level(neuron, &lanes, &stratum, i, probability(neuron, x[at], low, high));
+            uint32_t level = draw_level(neuron, &lanes, order, i, probability(neuron, x[at], low, high));
             y[at] = low + (high - low) * (float)level / (float)neuron->levels;
         }
 }

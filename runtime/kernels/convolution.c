@@ -1,6 +1,7 @@
 // CONV: integer weights of 1..8 bits times levels. Weights are unpacked once per output channel and used at
 // every output position; group factors are multiplied into them on the way (8 bit x 8 bit fits int16), which
 // changes no bit.
+#include "runtime/kernels/dot.h"
 #include "runtime/kernels/kernels.h"
 
 /// Unpacks one row of `count` weights of `bits` bits.
@@ -12,8 +13,20 @@ static void unpack_row(const uint8_t *packed, uint32_t bits, uint32_t count, int
         return;
     }
     if (bits == 4) {
-        for (uint32_t i = 0; i < count; i++)
-            row[i] = (int16_t)(((packed[i / 2] >> (i & 1) * 4 & 15) ^ 8) - 8);
+        uint32_t i = 0;
+        for (; i + 8 <= count; i += 8, packed += 4, row += 8) {
+            uint32_t word = pbit_load_u32(packed);
+            row[0] = (int16_t)((int32_t)(word << 28) >> 28);
+            row[1] = (int16_t)((int32_t)(word << 24) >> 28);
+            row[2] = (int16_t)((int32_t)(word << 20) >> 28);
+            row[3] = (int16_t)((int32_t)(word << 16) >> 28);
+            row[4] = (int16_t)((int32_t)(word << 12) >> 28);
+            row[5] = (int16_t)((int32_t)(word << 8) >> 28);
+            row[6] = (int16_t)((int32_t)(word << 4) >> 28);
+            row[7] = (int16_t)((int32_t)word >> 28);
+        }
+        for (; i < count; i++)
+            *row++ = (int16_t)(((packed[i % 8 / 2] >> (i & 1) * 4 & 15) ^ 8) - 8);
         return;
     }
     uint32_t mask = (1u << bits) - 1, sign = 1u << (bits - 1), window = 0, held = 0;
@@ -38,18 +51,13 @@ static void multiply_factors(const uint8_t *factors, uint32_t group, uint32_t co
     }
 }
 
-static int32_t dot(const uint8_t *restrict x, const int16_t *restrict w, size_t n)
-{
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += x[i] * w[i];
-    return sum;
-}
-
 struct pbit_taps pbit_taps_inside(int64_t origin, uint32_t kernel, uint32_t dilation, uint32_t extent)
 {
-    int64_t first = origin < 0 ? (-origin + dilation - 1) / dilation : 0;
-    int64_t end = origin < (int64_t)extent ? ((int64_t)extent - origin + dilation - 1) / dilation : 0;
+    int64_t first = origin < 0 ? -origin : 0, end = origin < (int64_t)extent ? (int64_t)extent - origin : 0;
+    if (dilation != 1) { // spares the cores that cannot divide
+        first = (first + dilation - 1) / dilation;
+        end = (end + dilation - 1) / dilation;
+    }
     if (end > kernel)
         end = kernel;
     if (first > end)
@@ -74,18 +82,26 @@ static int32_t sum_inside(const struct channel *channel, struct pbit_taps taps_y
     const struct pbit_window *window = channel->window;
     size_t pixel = channel->input->channels, line = pixel * channel->input->width;
     int32_t sum = 0;
+    if (window->dilation_x == 1 && window->dilation_y == 1 && channel->group_channels == pixel &&
+        taps_x.end - taps_x.first == window->kernel_x && window->kernel_x == channel->input->width &&
+        taps_y.first < taps_y.end) {
+        size_t taps = taps_y.end - taps_y.first; // whole rows are neighbours too, as in every dense layer
+        return pbit_dot(in + (size_t)(y + taps_y.first) * line, channel->row + taps_y.first * line,
+                        taps * line);
+    }
     for (uint32_t ky = taps_y.first; ky < taps_y.end; ky++) {
         const uint8_t *image =
             in + (size_t)(y + (int64_t)ky * window->dilation_y) * line + channel->first_channel;
         const int16_t *weights = channel->row + (size_t)ky * window->kernel_x * channel->group_channels;
         if (window->dilation_x == 1 && channel->group_channels == pixel && taps_x.first < taps_x.end) {
-            sum += dot(image + (size_t)(x + taps_x.first) * pixel, weights + taps_x.first * pixel,
-                       (taps_x.end - taps_x.first) * pixel); // neighbouring taps are neighbours in memory
+            sum +=
+                pbit_dot(image + (size_t)(x + taps_x.first) * pixel, weights + taps_x.first * pixel,
+                         (taps_x.end - taps_x.first) * pixel); // neighbouring taps are neighbours in memory
             continue;
         }
         for (uint32_t kx = taps_x.first; kx < taps_x.end; kx++)
-            sum += dot(image + (size_t)(x + (int64_t)kx * window->dilation_x) * pixel,
-                       weights + (size_t)kx * channel->group_channels, channel->group_channels);
+            sum += pbit_dot(image + (size_t)(x + (int64_t)kx * window->dilation_x) * pixel,
+                            weights + (size_t)kx * channel->group_channels, channel->group_channels);
     }
     return sum;
 }
@@ -105,17 +121,56 @@ static int32_t sum_outside(const struct channel *channel, struct pbit_taps taps_
     return sum;
 }
 
-void pbit_conv(const struct pbit_model *model, const struct pbit_operation *conv,
-               const struct pbit_tensor *input, const struct pbit_tensor *output, uint32_t levels,
-               const uint8_t *in, int32_t *out, int16_t *row)
+/// M_L = (2 * M + L) / (2 * L), without a 64-bit division.
+static int32_t multiplier_of_levels(uint32_t multiplier, uint32_t levels)
+{
+    return (int32_t)(multiplier / levels + (2 * (multiplier % levels) + levels) / (2 * levels));
+}
+
+/// The rows of `part` for channel k, whose unpacked weights the channel holds. out: the first row's element
+/// k.
+static void convolve(const struct pbit_model *model, const struct pbit_operation *conv,
+                     const struct pbit_tensor *output, const struct pbit_conv_part *part,
+                     const struct channel *channel, uint32_t k, const uint8_t *in, int32_t *out)
 {
     const struct pbit_window *window = &conv->window;
+    const struct pbit_tensor *input = channel->input;
+    int32_t multiplier = pbit_load_i32(model->bytes + conv->multipliers + 4 * (size_t)k);
+    int32_t level_multiplier = multiplier_of_levels((uint32_t)multiplier, part->levels);
+    int64_t bias = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
+    for (uint32_t oy = part->first_row; oy < part->first_row + part->rows; oy++) {
+        int64_t y = (int64_t)oy * window->stride_y - window->pad_y;
+        struct pbit_taps taps_y = pbit_taps_inside(y, window->kernel_y, window->dilation_y, input->height);
+        for (uint32_t ox = 0; ox < output->width; ox++, out += part->channels) {
+            int64_t x = (int64_t)ox * window->stride_x - window->pad_x;
+            struct pbit_taps taps_x = pbit_taps_inside(x, window->kernel_x, window->dilation_x, input->width);
+            int64_t constant = bias;
+            if (channel->zeros && (taps_y.end - taps_y.first < window->kernel_y ||
+                                   taps_x.end - taps_x.first < window->kernel_x))
+                constant += pbit_round_shift((int64_t)sum_outside(channel, taps_y, taps_x) * multiplier,
+                                             conv->shift + 8);
+            for (uint32_t pass = 0; pass < part->passes; pass++) {
+                int32_t sum = sum_inside(channel, taps_y, taps_x, y, x, in + pass * part->in_stride);
+                out[pass * part->out_stride] =
+                    pbit_saturate(constant + pbit_round_shift((int64_t)sum * level_multiplier, conv->shift));
+            }
+        }
+    }
+}
+
+void pbit_conv_rows(const struct pbit_model *model, const struct pbit_operation *conv,
+                    const struct pbit_tensor *input, const struct pbit_tensor *output,
+                    const struct pbit_conv_part *part, const uint8_t *in, int32_t *out, int16_t *row)
+{
     uint32_t fan_in = (uint32_t)pbit_operation_fan_in(conv, input->channels);
-    size_t row_bytes = pbit_weight_row_bytes(fan_in, conv->weight_bits);
+    size_t row_bytes = (size_t)pbit_weight_row_bytes(fan_in, conv->weight_bits);
     uint32_t outputs_per_group = output->channels / conv->groups;
-    struct channel channel = {
-        .window = window, .input = input, .row = row, .group_channels = input->channels / conv->groups};
-    for (uint32_t k = 0; k < output->channels; k++) {
+    struct channel channel = {.window = &conv->window,
+                              .input = input,
+                              .row = row,
+                              .group_channels = input->channels / conv->groups};
+    for (uint32_t i = 0; i < part->channels; i++) {
+        uint32_t k = part->first_channel + i;
         unpack_row(model->bytes + conv->weights + k * row_bytes, conv->weight_bits, fan_in, row);
         if (conv->weight_group) {
             size_t factors = (fan_in + conv->weight_group - 1) / conv->weight_group;
@@ -123,26 +178,15 @@ void pbit_conv(const struct pbit_model *model, const struct pbit_operation *conv
         }
         channel.first_channel = k / outputs_per_group * channel.group_channels;
         channel.zeros = conv->zeros ? model->bytes + conv->zeros + 2 * (size_t)channel.first_channel : NULL;
-        int64_t multiplier = pbit_load_i32(model->bytes + conv->multipliers + 4 * (size_t)k);
-        int64_t level_multiplier = (2 * multiplier + levels) / (2 * levels); // M_L
-        int64_t bias = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
-        for (uint32_t oy = 0; oy < output->height; oy++) {
-            int64_t y = (int64_t)oy * window->stride_y - window->pad_y;
-            struct pbit_taps taps_y =
-                pbit_taps_inside(y, window->kernel_y, window->dilation_y, input->height);
-            for (uint32_t ox = 0; ox < output->width; ox++) {
-                int64_t x = (int64_t)ox * window->stride_x - window->pad_x;
-                struct pbit_taps taps_x =
-                    pbit_taps_inside(x, window->kernel_x, window->dilation_x, input->width);
-                int64_t z =
-                    bias + pbit_round_shift(sum_inside(&channel, taps_y, taps_x, y, x, in) * level_multiplier,
-                                            conv->shift);
-                if (channel.zeros && (taps_y.end - taps_y.first < window->kernel_y ||
-                                      taps_x.end - taps_x.first < window->kernel_x))
-                    z +=
-                        pbit_round_shift(sum_outside(&channel, taps_y, taps_x) * multiplier, conv->shift + 8);
-                out[((size_t)oy * output->width + ox) * output->channels + k] = pbit_saturate(z);
-            }
-        }
+        convolve(model, conv, output, part, &channel, k, in, out + i);
     }
+}
+
+void pbit_conv(const struct pbit_model *model, const struct pbit_operation *conv,
+               const struct pbit_tensor *input, const struct pbit_tensor *output, uint32_t levels,
+               const uint8_t *in, int32_t *out, int16_t *row)
+{
+    const struct pbit_conv_part whole = {
+        .levels = levels, .rows = output->height, .channels = output->channels, .passes = 1};
+    pbit_conv_rows(model, conv, input, output, &whole, in, out, row);
 }

@@ -7,12 +7,19 @@ void pbit_add(const int32_t *a, const int32_t *b, int32_t *out, size_t n)
         out[i] = pbit_saturate((int64_t)a[i] + b[i]);
 }
 
+/// memcpy for builds without a C library; compilers know the pattern.
+static void copy(uint8_t *restrict to, const uint8_t *restrict from, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++)
+        to[i] = from[i];
+}
+
 void pbit_concat_part(const struct pbit_tensor *input, const struct pbit_tensor *output, uint32_t first,
                       size_t size, const uint8_t *in, uint8_t *out)
 {
     size_t pixels = (size_t)output->height * output->width, bytes = input->channels * size;
     for (size_t p = 0; p < pixels; p++)
-        memcpy(out + (p * output->channels + first) * size, in + p * bytes, bytes);
+        copy(out + (p * output->channels + first) * size, in + p * bytes, bytes);
 }
 
 void pbit_permute(const struct pbit_model *model, const struct pbit_operation *permute,
@@ -21,5 +28,5 @@ void pbit_permute(const struct pbit_model *model, const struct pbit_operation *p
     const uint8_t *index = model->bytes + permute->table;
     size_t count = pbit_tensor_elements(output);
     for (size_t i = 0; i < count; i++)
-        memcpy(out + i * size, in + pbit_load_u32(index + 4 * i) * size, size);
+        copy(out + i * size, in + pbit_load_u32(index + 4 * i) * size, size);
 }

@@ -1,6 +1,5 @@
 // NEURON: fixed-point pre-activations become levels (FORMAT.md, sections 3 to 5).
 #include "runtime/kernels/kernels.h"
-#include "runtime/sampler.h"
 
 /// The number of u in 0..65535 with theta(u) < z.
 static uint32_t count_below(const uint8_t *theta, int32_t z)
@@ -60,25 +59,40 @@ static uint32_t count_independent(struct pbit_lanes *lanes, uint32_t lane, uint3
     return count;
 }
 
+void pbit_neuron_begin(struct pbit_neuron_state *state, const struct pbit_operation *neuron,
+                       const struct pbit_draw *draw)
+{
+    pbit_lanes_seed(&state->lanes, draw->seed, draw->image, neuron->layer,
+                    draw->sampler == PBIT_SAMPLER_IID ? draw->sample + 1 : 0);
+    state->next = 0;
+}
+
+void pbit_neuron_continue(const struct pbit_model *model, const struct pbit_operation *neuron,
+                          const struct pbit_draw *draw, struct pbit_neuron_state *state, size_t count,
+                          const int32_t *in, uint8_t *out)
+{
+    int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
+    uint32_t order = pbit_sample_order(draw->sample), rho = multibit ? 256 : neuron->amplitude;
+    uint32_t lane = state->next;
+    for (size_t i = 0; i < count; i++, lane = (lane + 1) % PBIT_LANES) {
+        uint32_t probability = pbit_probability(model, neuron, in[i]);
+        if (independent && !multibit) {
+            out[i] = (uint8_t)count_independent(&state->lanes, lane, probability, draw->levels);
+            continue;
+        }
+        uint32_t r = pbit_lanes_next(&state->lanes, lane);
+        uint32_t offset = independent ? r : pbit_stratified_offset(order, rho, r);
+        out[i] = (uint8_t)(multibit ? pbit_level_multibit(probability, neuron->amplitude, offset)
+                                    : pbit_level_stratified(probability, draw->levels, offset));
+    }
+    state->next = lane;
+}
+
 void pbit_neuron(const struct pbit_model *model, const struct pbit_operation *neuron,
                  const struct pbit_tensor *output, const struct pbit_draw *draw, const int32_t *in,
                  uint8_t *out)
 {
-    int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
-    struct pbit_stratum stratum =
-        pbit_stratum_of(draw->sample, draw->samples, multibit ? 256 : neuron->amplitude);
-    struct pbit_lanes lanes;
-    pbit_lanes_seed(&lanes, draw->seed, draw->image, neuron->layer, independent ? draw->sample + 1 : 0);
-    size_t count = pbit_tensor_elements(output);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t probability = pbit_probability(model, neuron, in[i]), lane = (uint32_t)(i % PBIT_LANES);
-        if (independent && !multibit) {
-            out[i] = (uint8_t)count_independent(&lanes, lane, probability, draw->levels);
-            continue;
-        }
-        uint32_t r = pbit_lanes_next(&lanes, lane);
-        uint32_t offset = independent ? r : pbit_stratum_offset(&stratum, r);
-        out[i] = (uint8_t)(multibit ? pbit_level_multibit(probability, neuron->amplitude, offset)
-                                    : pbit_level_stratified(probability, draw->levels, offset));
-    }
+    struct pbit_neuron_state state;
+    pbit_neuron_begin(&state, neuron, draw);
+    pbit_neuron_continue(model, neuron, draw, &state, pbit_tensor_elements(output), in, out);
 }

@@ -1,6 +1,6 @@
 #include "converter/export/c99/firmware_plan.h"
 
-#include "runtime/kernels/kernels.h"
+#include "converter/export/c99/pbit_dense.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -278,7 +278,10 @@ static void add_scratch(struct pbitc_firmware_plan *plan, uint32_t index)
         step->channels = DENSE_CHANNELS;
     }
     step->sums_stride = rows * sums.width * step->channels;
-    step->row = add_buffer(plan, index, pbit_operation_fan_in(&conv, input.channels) * sizeof(int16_t));
+    size_t fan_in = (size_t)pbit_operation_fan_in(&conv, input.channels);
+    step->dense = pbit_dense_can(&conv, &input, &sums);
+    step->row = add_buffer(
+        plan, index, step->dense ? pbit_dense_scratch(fan_in, (uint32_t)passes) : fan_in * sizeof(int16_t));
     step->sums = add_buffer(plan, index, pool || neuron ? passes * step->sums_stride * sizeof(int32_t) : 0);
     uint64_t pooled = 0;
     if (pool && neuron) {

@@ -35,7 +35,7 @@ void pbit_passes_neuron(const struct pbit_model *model, const struct pbit_operat
 static void convolve(const struct run *run, int32_t *out)
 {
     const struct pbit_stage *stage = run->stage;
-    pbit_conv_rows(stage->model, stage->conv, stage->input, stage->sums, &run->part, run->in, out, run->row);
+    stage->convolve(stage->model, stage->conv, stage->input, stage->sums, &run->part, run->in, out, run->row);
 }
 
 /// Row y of the pre-activations: of the sums, or of their maxima. Returns the elements of the row.

@@ -13,15 +13,22 @@ struct pbit_passes {
     uint32_t count;
 };
 
+/// pbit_conv_rows, or a faster one for some layers (pbit_dense.h).
+typedef void pbit_conv_function(const struct pbit_model *model, const struct pbit_operation *conv,
+                                const struct pbit_tensor *input, const struct pbit_tensor *output,
+                                const struct pbit_conv_part *part, const uint8_t *in, int32_t *out,
+                                int16_t *row);
+
 /// Constants of a stage. Offsets of scratch are bytes of the workspace, each a multiple of 8.
 struct pbit_stage {
     const struct pbit_model *model; ///< only `bytes` is used
+    pbit_conv_function *convolve;
     const struct pbit_operation *conv;
     const struct pbit_operation *pool;   ///< NULL: none
     const struct pbit_operation *neuron; ///< NULL: none
     const struct pbit_tensor *input, *sums, *pooled, *levels;
     uint32_t channels;      ///< output channels computed at a time; all, unless a row is one pixel
-    uint32_t row_offset;    ///< int16_t[fan-in]
+    uint32_t row_offset;    ///< scratch of `convolve`
     uint32_t sums_offset;   ///< i32[passes][rows][W][channels], unused when the sums are the result
     uint32_t sums_stride;   ///< elements of one pass there
     uint32_t pooled_offset; ///< i32[passes][W'][C], unused when the maxima are the result
