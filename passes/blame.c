@@ -1,12 +1,13 @@
 #include "passes/blame.h"
 
+#include "passes/calibration_run.h"
 #include "passes/pass_support.h"
 #include "runtime/format.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { IMAGES = 256, BATCH = 32 };
+enum { IMAGES = 256 };
 
 struct pbitc_blame {
     size_t images, outputs;
@@ -14,42 +15,11 @@ struct pbitc_blame {
     float *current;
 };
 
-/// Mean over the T passes of output 0 for every image.
-static enum pbit_status run_graph(const struct pbitc_blame *blame, struct pbitc_graph *graph,
-                                  struct pbitc_context *context, struct pbitc_interpreter *interpreter,
-                                  float *result)
-{
-    struct pbitc_tensor input = {PBITC_FLOAT32, graph->inputs[0]->shape, NULL};
-    size_t elements = (size_t)pbitc_shape_elements(&input.shape) / (size_t)input.shape.dims[0];
-    memset(result, 0, blame->images * blame->outputs * sizeof(float));
-    for (size_t first = 0; first < blame->images; first += BATCH) {
-        size_t images = blame->images - first < BATCH ? blame->images - first : BATCH;
-        input.shape.dims[0] = (int64_t)images;
-        input.data = (void *)(context->calibration->values + first * elements); // read only
-        for (uint32_t t = 0; t < context->options->samples; t++) {
-            struct pbitc_sampling sampling = {0, first, t, context->options->draws};
-            enum pbit_status status =
-                pbitc_interpreter_run(interpreter, &input, &sampling, context->diagnostics);
-            if (status != PBIT_OK)
-                return status;
-            const float *output = pbitc_interpreter_value(interpreter, graph->outputs[0])->data;
-            for (size_t i = 0; i < images * blame->outputs; i++)
-                result[first * blame->outputs + i] += output[i] / (float)context->options->samples;
-        }
-    }
-    return PBIT_OK;
-}
-
 static enum pbit_status measure_graph(const struct pbitc_blame *blame, struct pbitc_graph *graph,
                                       struct pbitc_context *context, float *result)
 {
-    struct pbitc_interpreter *interpreter = NULL;
-    enum pbit_status status =
-        pbitc_interpreter_create(graph, context->options->threads, NULL, context->diagnostics, &interpreter);
-    if (status == PBIT_OK)
-        status = run_graph(blame, graph, context, interpreter, result);
-    pbitc_interpreter_destroy(interpreter);
-    return status;
+    return pbitc_calibration_outputs(graph, context, "blame", blame->images, context->options->draws,
+                                     context->options->samples, result);
 }
 
 /// The same by libpbit on the finished file.

@@ -4,6 +4,7 @@
 // and the budget in use) included.
 #include "passes/pass_support.h"
 
+#include "passes/calibration_run.h"
 #include "passes/moments.h"
 #include "passes/neuron_function.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 
 enum {
-    BATCH = 32,
+    OUTPUT_IMAGES = 128,    ///< whose float outputs later passes compare with
     CHANNEL_SAMPLES = 4096, ///< kept of each channel, evenly spread over images and pixels
     LAYER_SAMPLES = 16384,  ///< of a layer whose channels share one range
 };
@@ -122,41 +123,29 @@ static void keep_samples(struct target *target, const float *x, size_t first, si
         }
 }
 
-static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_context *context,
-                                    struct pbitc_interpreter *interpreter, struct target *targets)
+static enum pbit_status keep_batch(struct pbitc_context *context, const struct pbitc_batch *batch,
+                                   void *state)
 {
-    const struct pbitc_calibration *calibration = context->calibration;
-    struct pbitc_tensor input = {PBITC_FLOAT32, graph->inputs[0]->shape, NULL};
-    size_t elements = (size_t)pbitc_shape_elements(&input.shape) / (size_t)input.shape.dims[0];
-    for (size_t first = 0; first < calibration->images; first += BATCH) {
-        size_t images = calibration->images - first < BATCH ? calibration->images - first : BATCH;
-        input.shape.dims[0] = (int64_t)images;
-        input.data = (void *)(calibration->values + first * elements); // read only
-        enum pbit_status status = pbitc_interpreter_run(interpreter, &input, NULL, context->diagnostics);
-        if (status == PBIT_OK)
-            status = pbitc_progress(context, "calibrate", first + images, calibration->images);
-        if (status != PBIT_OK)
-            return status;
-        for (struct target *target = targets; target; target = target->next)
-            keep_samples(target, pbitc_interpreter_value(interpreter, target->value)->data, first, images,
-                         calibration->images);
-    }
+    (void)context;
+    for (struct target *target = state; target; target = target->next)
+        keep_samples(target, pbitc_interpreter_value(batch->interpreter, target->value)->data, batch->first,
+                     batch->images, batch->total);
     return PBIT_OK;
 }
 
 static enum pbit_status observe(struct pbitc_graph *graph, struct pbitc_context *context,
                                 struct target *targets)
 {
-    struct pbitc_interpreter *interpreter = NULL;
-    enum pbit_status status =
-        pbitc_interpreter_create(graph, context->options->threads, pbitc_arena_allocator(graph->arena),
-                                 context->diagnostics, &interpreter);
-    for (struct target *target = targets; target && status == PBIT_OK; target = target->next)
-        status = pbitc_interpreter_watch(interpreter, target->value);
-    if (status == PBIT_OK)
-        status = run_batches(graph, context, interpreter, targets);
-    pbitc_interpreter_destroy(interpreter);
-    return status;
+    size_t count = 0;
+    for (const struct target *target = targets; target; target = target->next)
+        count++;
+    const struct pbitc_value **watched = pbitc_arena_allocate(graph->arena, count, sizeof(*watched));
+    if (!watched)
+        return pbitc_out_of_memory(context);
+    struct pbitc_calibration_run run = {"calibrate", SIZE_MAX, 0, 1, watched, 0, keep_batch, targets};
+    for (const struct target *target = targets; target; target = target->next)
+        watched[run.watched_count++] = target->value;
+    return pbitc_run_calibration(graph, context, &run);
 }
 
 // ---- the choice of ranges
@@ -326,6 +315,16 @@ static enum pbit_status measure_layers(struct pbitc_graph *graph, struct pbitc_c
     return pbitc_gather_means(graph, context, false, context->means);
 }
 
+static enum pbit_status keep_outputs(struct pbitc_graph *graph, struct pbitc_context *context)
+{
+    size_t images = pbitc_calibration_images(context, OUTPUT_IMAGES);
+    size_t count = images * (size_t)pbitc_shape_elements(&graph->outputs[0]->shape);
+    float *outputs = pbitc_arena_allocate(graph->arena, count, sizeof(float));
+    context->float_outputs = outputs;
+    return outputs ? pbitc_calibration_outputs(graph, context, "calibrate", images, 0, 1, outputs)
+                   : pbitc_out_of_memory(context);
+}
+
 enum pbit_status pbitc_calibrate(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
 {
     struct target *targets = NULL;
@@ -337,6 +336,8 @@ enum pbit_status pbitc_calibrate(struct pbitc_graph *graph, struct pbitc_context
         status = set_range(graph, context, target);
     if (status == PBIT_OK)
         status = measure_layers(graph, context);
+    if (status == PBIT_OK)
+        status = keep_outputs(graph, context);
     *changed = status == PBIT_OK;
     return status;
 }

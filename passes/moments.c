@@ -1,5 +1,6 @@
 #include "passes/moments.h"
 
+#include "passes/calibration_run.h"
 #include "passes/operators/window.h"
 #include "passes/pass_support.h"
 
@@ -8,7 +9,6 @@
 #include <string.h>
 
 enum {
-    BATCH = 16,
     IMAGES = 512,   ///< of the calibration images, at most
     POSITIONS = 64, ///< output positions of a Conv looked at per image, at most
     ROWS = 1024,    ///< rows of x gathered before they are multiplied
@@ -108,48 +108,19 @@ static enum pbit_status gather(struct pbitc_context *context, struct pbitc_momen
     return PBIT_OK;
 }
 
-/// What is done with the watched values after each batch; `first` is the index of its first image.
-typedef enum pbit_status batch_function(struct pbitc_context *context,
-                                        const struct pbitc_interpreter *interpreter, void *state,
-                                        size_t first, size_t images);
-
-static size_t image_count(const struct pbitc_context *context)
+/// T passes of m draws scatter like one pass of m * T.
+static uint32_t total_draws(const struct pbitc_context *context)
 {
-    return context->calibration->images < IMAGES ? context->calibration->images : IMAGES;
+    uint64_t draws = (uint64_t)context->options->draws * context->options->samples;
+    return draws < PBIT_DRAWS_LIMIT ? (uint32_t)draws : PBIT_DRAWS_LIMIT;
 }
 
-static enum pbit_status run_batches(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
-                                    struct pbitc_interpreter *interpreter, batch_function *function,
-                                    void *state)
+static enum pbit_status gather_layers(struct pbitc_context *context, const struct pbitc_batch *batch,
+                                      void *state)
 {
-    size_t total = image_count(context);
-    struct pbitc_tensor input = {PBITC_FLOAT32, graph->inputs[0]->shape, NULL};
-    size_t elements = (size_t)pbitc_shape_elements(&input.shape) / (size_t)input.shape.dims[0];
-    uint32_t draws = context->options->draws * context->options->samples;
-    enum pbit_status status = PBIT_OK;
-    for (size_t first = 0; first < total && status == PBIT_OK; first += BATCH) {
-        size_t images = total - first < BATCH ? total - first : BATCH;
-        // T passes of m draws scatter like one pass of m * T.
-        struct pbitc_sampling sampling = {0, first, 0, draws < PBIT_DRAWS_LIMIT ? draws : PBIT_DRAWS_LIMIT};
-        input.shape.dims[0] = (int64_t)images;
-        input.data = (void *)(context->calibration->values + first * elements); // read only
-        status = pbitc_interpreter_run(interpreter, &input, drawn ? &sampling : NULL, context->diagnostics);
-        if (status == PBIT_OK)
-            status = function(context, interpreter, state, first, images);
-        if (status == PBIT_OK)
-            status = pbitc_progress(context, "layers", first + images, total);
-    }
-    return status;
-}
-
-static enum pbit_status gather_layers(struct pbitc_context *context,
-                                      const struct pbitc_interpreter *interpreter, void *state, size_t first,
-                                      size_t images)
-{
-    (void)images;
     for (struct pbitc_moments *layer = state; layer; layer = layer->next) {
-        enum pbit_status status =
-            gather(context, layer, pbitc_interpreter_value(interpreter, layer->layer->inputs[0]), first);
+        const struct pbitc_tensor *x = pbitc_interpreter_value(batch->interpreter, layer->layer->inputs[0]);
+        enum pbit_status status = gather(context, layer, x, batch->first);
         if (status != PBIT_OK)
             return status;
     }
@@ -159,28 +130,28 @@ static enum pbit_status gather_layers(struct pbitc_context *context,
 enum pbit_status pbitc_gather_moments(struct pbitc_graph *graph, struct pbitc_context *context,
                                       struct pbitc_moments *layers)
 {
-    struct pbitc_interpreter *interpreter = NULL;
-    enum pbit_status status =
-        pbitc_interpreter_create(graph, context->options->threads, pbitc_arena_allocator(graph->arena),
-                                 context->diagnostics, &interpreter);
-    for (struct pbitc_moments *layer = layers; layer && status == PBIT_OK; layer = layer->next)
-        status = pbitc_interpreter_watch(interpreter, layer->layer->inputs[0]);
-    if (status == PBIT_OK)
-        status = run_batches(graph, context, true, interpreter, gather_layers, layers);
-    pbitc_interpreter_destroy(interpreter);
-    return status;
+    size_t count = 0;
+    for (const struct pbitc_moments *layer = layers; layer; layer = layer->next)
+        count++;
+    const struct pbitc_value **watched = pbitc_arena_allocate(graph->arena, count, sizeof(*watched));
+    if (!watched)
+        return pbitc_out_of_memory(context);
+    struct pbitc_calibration_run run = {"quantize-weights", IMAGES, total_draws(context), 1, watched, 0,
+                                        gather_layers,      layers};
+    for (const struct pbitc_moments *layer = layers; layer; layer = layer->next)
+        watched[run.watched_count++] = layer->layer->inputs[0];
+    return pbitc_run_calibration(graph, context, &run);
 }
 
 // ---- means of layer outputs
 
-static enum pbit_status add_means(struct pbitc_context *context, const struct pbitc_interpreter *interpreter,
-                                  void *state, size_t first, size_t images)
+static enum pbit_status add_means(struct pbitc_context *context, const struct pbitc_batch *batch, void *state)
 {
-    (void)first;
+    (void)context;
     for (struct pbitc_mean *mean = state; mean; mean = mean->next) {
-        const struct pbitc_tensor *y = pbitc_interpreter_value(interpreter, mean->value);
-        size_t rows = images * mean->channels, pixels = (size_t)pbitc_shape_elements(&y->shape) / rows;
-        double share = 1 / ((double)pixels * (double)image_count(context));
+        const struct pbitc_tensor *y = pbitc_interpreter_value(batch->interpreter, mean->value);
+        size_t rows = batch->images * mean->channels, pixels = (size_t)pbitc_shape_elements(&y->shape) / rows;
+        double share = 1 / ((double)pixels * (double)batch->total);
         for (size_t row = 0; row < rows; row++)
             for (size_t p = 0; p < pixels; p++)
                 mean->mean[row % mean->channels] += share * ((const float *)y->data)[row * pixels + p];
@@ -191,16 +162,23 @@ static enum pbit_status add_means(struct pbitc_context *context, const struct pb
 enum pbit_status pbitc_gather_means(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
                                     struct pbitc_mean *means)
 {
-    struct pbitc_interpreter *interpreter = NULL;
-    enum pbit_status status =
-        pbitc_interpreter_create(graph, context->options->threads, pbitc_arena_allocator(graph->arena),
-                                 context->diagnostics, &interpreter);
-    for (struct pbitc_mean *mean = means; mean && status == PBIT_OK; mean = mean->next) {
+    size_t count = 0;
+    for (const struct pbitc_mean *mean = means; mean; mean = mean->next)
+        count++;
+    const struct pbitc_value **watched = pbitc_arena_allocate(graph->arena, count, sizeof(*watched));
+    if (!watched)
+        return pbitc_out_of_memory(context);
+    struct pbitc_calibration_run run = {drawn ? "correct-bias" : "calibrate",
+                                        IMAGES,
+                                        drawn ? total_draws(context) : 0,
+                                        1,
+                                        watched,
+                                        0,
+                                        add_means,
+                                        means};
+    for (const struct pbitc_mean *mean = means; mean; mean = mean->next) {
         memset(mean->mean, 0, mean->channels * sizeof(double));
-        status = pbitc_interpreter_watch(interpreter, mean->value);
+        watched[run.watched_count++] = mean->value;
     }
-    if (status == PBIT_OK)
-        status = run_batches(graph, context, drawn, interpreter, add_means, means);
-    pbitc_interpreter_destroy(interpreter);
-    return status;
+    return pbitc_run_calibration(graph, context, &run);
 }

@@ -70,8 +70,10 @@ struct pbitc_context {
     const struct pbitc_options *options;
     const struct pbitc_calibration *calibration;
     struct pbitc_range *ranges; ///< set by `calibrate`, in the graph's arena
-    struct pbitc_mean *means;   ///< of the float network's layers, set by `calibrate`, for `correct-bias`
-    const char *metadata;       ///< JSON text that `lower` puts into the file
+    const float
+        *float_outputs; ///< output 0 of the float network on the first calibration images, set by `calibrate`
+    struct pbitc_mean *means; ///< of the float network's layers, set by `calibrate`, for `correct-bias`
+    const char *metadata;     ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;
     pbitc_progress_function *progress; ///< may be NULL
     void *progress_state;

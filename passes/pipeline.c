@@ -83,6 +83,17 @@ static bool all_inputs_constant(const struct pbitc_node *node)
     return true;
 }
 
+/// A Softmax that the caller can apply to the whole of an output: nothing else reads it, and its axis is all there is.
+static bool is_final_softmax(const struct pbitc_graph *graph, const struct pbitc_node *node)
+{
+    const struct pbitc_value *output = node->outputs[0];
+    int64_t rank = output->shape.rank, axis = pbitc_node_int(node, "axis", -1);
+    if (rank < 2 || pbitc_graph_only_consumer(graph, output) || pbitc_graph_use_count(graph, output) != 1)
+        return false;
+    axis += axis < 0 ? rank : 0;
+    return axis >= 1 && axis < rank && output->shape.dims[axis] == pbitc_shape_elements(&output->shape);
+}
+
 static bool is_convertible(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     struct pbitc_function function;
@@ -107,8 +118,7 @@ static bool is_convertible(const struct pbitc_graph *graph, const struct pbitc_n
     case PBITC_OP_Dropout:
         return true;
     case PBITC_OP_Softmax:
-        return !pbitc_graph_only_consumer(graph, node->outputs[0]) &&
-               pbitc_graph_use_count(graph, node->outputs[0]) == 1;
+        return is_final_softmax(graph, node);
     default:
         return false;
     }
@@ -125,8 +135,8 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
                                    "this operator cannot be part of a .pbit file here");
     if (graph->input_count != 1)
         status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
-                              "export a model with one input",
-                              "a model with %zu inputs cannot be calibrated", graph->input_count);
+                              "export a model with one input", "a model with %zu inputs cannot be calibrated",
+                              graph->input_count);
     for (size_t i = 0; i < graph->input_count; i++)
         if (graph->inputs[i]->type != PBITC_FLOAT32)
             status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->inputs[i]->name, "input", 0,

@@ -44,8 +44,8 @@ static enum pbit_status sink(struct pbitc_graph *graph, struct pbitc_node *activ
 static bool is_uniform(const struct pbitc_node *activation)
 {
     for (size_t i = 1; i < activation->input_count; i++)
-        if (activation->inputs[i] && (!activation->inputs[i]->constant ||
-                                      pbitc_shape_elements(&activation->inputs[i]->shape) != 1))
+        if (activation->inputs[i] &&
+            (!activation->inputs[i]->constant || pbitc_shape_elements(&activation->inputs[i]->shape) != 1))
             return false;
     return true;
 }
@@ -54,8 +54,8 @@ static bool is_uniform(const struct pbitc_node *activation)
 static struct pbitc_node *movement_above(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     struct pbitc_node *movement = node->inputs[0] ? node->inputs[0]->producer : NULL;
-    if (!(node->op->flags & PBITC_OPERATOR_ACTIVATION) || !is_uniform(node) ||
-        !pbitc_is_movement(movement) || !movement->inputs[0]->producer)
+    if (!(node->op->flags & PBITC_OPERATOR_ACTIVATION) || !is_uniform(node) || !pbitc_is_movement(movement) ||
+        !movement->inputs[0]->producer)
         return NULL;
     return pbitc_graph_only_consumer(graph, movement->outputs[0]) == node ? movement : NULL;
 }
