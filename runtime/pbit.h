@@ -45,6 +45,8 @@ enum pbit_sampler {
     PBIT_SAMPLER_FILE = 0,       ///< the one the file names
     PBIT_SAMPLER_IID = 1,        ///< independent
     PBIT_SAMPLER_STRATIFIED = 2, ///< one draw in each of the m*T strata, in an order of the neuron's own
+    PBIT_SAMPLER_MIDPOINT = 3,   ///< no randomness: the middle of each of the m strata. Only for a run: the
+                                 ///< deterministic twin with m + 1 activation levels
 };
 
 /// A view of a .pbit file in memory. Fields are private; use the functions. Copying it is allowed.
@@ -134,16 +136,19 @@ struct pbit_options {
     /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there
     /// with PBIT_ERROR_STOPPED and valid sums. May be NULL.
     int (*after_sample)(void *state, uint32_t done, int64_t *const *sums);
-    void *state;
+    /// Called after each operation with its output tensor (levels: uint8_t, fixed point: int32_t, H x W x C),
+    /// which is valid during the call. May be NULL.
+    void (*observe)(void *state, uint32_t operation, const void *output);
+    void *state; ///< handed to both callbacks
 };
 
 /// Bytes of workspace that pbit_run needs, whatever m and T.
 PBIT_API size_t pbit_workspace_bytes(const struct pbit_model *model);
 
-/// Runs one image through T passes. The sums after t passes do not depend on T: one run serves every smaller T.
-/// inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C, receives
-/// the sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes, 16-aligned.
-/// Errors: ARGUMENT, RANGE (m or T), WORKSPACE, STOPPED.
+/// Runs one image through T passes. The sums after t passes do not depend on T: one run serves every smaller
+/// T. inputs[i]: uint8 H x W x C pixels of input i.  sums[o]: int64[elements of output o], H x W x C,
+/// receives the sum over the passes of the fixed-point output.  workspace: pbit_workspace_bytes bytes,
+/// 16-aligned. Errors: ARGUMENT, RANGE (m or T), WORKSPACE, STOPPED.
 PBIT_API enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_options *options,
                                    const uint8_t *const *inputs, int64_t *const *sums, void *workspace,
                                    size_t workspace_bytes);

@@ -11,6 +11,7 @@ struct run {
     uint8_t *workspace; ///< the tensors, then scratch
     struct pbit_draw draw;
     uint32_t draws;
+    const struct pbit_options *options;
 };
 
 static size_t tensors_bytes(const struct pbit_model *model)
@@ -93,6 +94,8 @@ static void execute(struct run *run, uint32_t index)
         pbit_permute(model, &operation, &output, element, in, out);
         break;
     }
+    if (run->options->observe)
+        run->options->observe(run->options->state, index, out);
 }
 
 static int has_all_ports(const struct pbit_model *model, const uint8_t *const *inputs, int64_t *const *sums)
@@ -138,7 +141,7 @@ enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_opti
     uint32_t samples = options->samples ? options->samples : pbit_model_default_samples(model);
     if (draws > pbit_model_max_draws(model) || samples > pbit_model_max_samples(model))
         return PBIT_ERROR_RANGE;
-    if ((unsigned)options->sampler > PBIT_SAMPLER_STRATIFIED)
+    if ((unsigned)options->sampler > PBIT_SAMPLER_MIDPOINT)
         return PBIT_ERROR_ARGUMENT;
     if (workspace_bytes < pbit_workspace_bytes(model))
         return PBIT_ERROR_WORKSPACE;
@@ -150,6 +153,7 @@ enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_opti
                  .image = options->image,
                  .sampler = options->sampler ? options->sampler : pbit_model_sampler(model)},
         .draws = draws,
+        .options = options,
     };
     clear_outputs(model, sums);
     for (uint32_t i = 0; i < model->first_random; i++)

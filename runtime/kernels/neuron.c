@@ -73,6 +73,8 @@ void pbit_neuron_continue(const struct pbit_model *model, const struct pbit_oper
 {
     int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
     uint32_t order = pbit_sample_order(draw->sample), rho = multibit ? 256 : neuron->amplitude;
+    if (draw->sampler == PBIT_SAMPLER_MIDPOINT)
+        rho = 0;
     uint32_t lane = state->next;
     for (size_t i = 0; i < count; i++, lane = (lane + 1) % PBIT_LANES) {
         uint32_t probability = pbit_probability(model, neuron, in[i]);
