@@ -63,6 +63,8 @@ static float choose_step(const float *weights, const float *variance, size_t n, 
     }
     if (bits == 1)
         return weight_total > 0 ? (float)(total / weight_total) : 0; // the mean is the best step for signs
+    if (!(largest > 0))
+        return 0;
     float widest = (float)largest / (float)levels_of(bits).most, best_step = widest;
     double best = rounding_error(weights, variance, n, widest, bits);
     for (int percent = 98; percent >= 30 && largest > 0; percent -= 2) {

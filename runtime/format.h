@@ -162,8 +162,4 @@ static inline int pbit_operation_draws(const struct pbit_operation *operation)
            (operation->neuron == PBIT_NEURON_COUNT || operation->amplitude != 0);
 }
 
-/// NULL when the bytes are a valid file, else the rule they break; `status` says FORMAT or UNSUPPORTED.
-/// Fills `model`. Uses about 50 KiB of stack.
-const char *pbit_validate(struct pbit_model *model, const void *bytes, size_t size, enum pbit_status *status);
-
 #endif

@@ -1,22 +1,6 @@
 // A validated .pbit file as structs: accessors only.
 #include "runtime/format.h"
 
-enum pbit_status pbit_model_open(struct pbit_model *model, const void *bytes, size_t size)
-{
-    if (!model || !bytes)
-        return PBIT_ERROR_ARGUMENT;
-    enum pbit_status status;
-    return pbit_validate(model, bytes, size, &status) ? status : PBIT_OK;
-}
-
-const char *pbit_model_problem(const void *bytes, size_t size)
-{
-    struct pbit_model model;
-    enum pbit_status status;
-    const char *problem = bytes ? pbit_validate(&model, bytes, size, &status) : "no bytes";
-    return problem ? problem : "";
-}
-
 uint32_t pbit_model_max_draws(const struct pbit_model *model)
 {
     return pbit_header_field(model, PBIT_HEADER_MAX_DRAWS);

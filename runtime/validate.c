@@ -438,7 +438,10 @@ static const char *check_workspace(const struct pbit_model *model, const struct 
     return NULL;
 }
 
-const char *pbit_validate(struct pbit_model *model, const void *bytes, size_t size, enum pbit_status *status)
+/// NULL when the bytes are a valid file, else the rule they break; `status` says FORMAT or UNSUPPORTED.
+/// Fills `model`. Uses about 50 KiB of stack.
+static const char *validate(struct pbit_model *model, const void *bytes, size_t size,
+                            enum pbit_status *status)
 {
     *model = (struct pbit_model){.bytes = bytes, .size = size};
     *status = PBIT_ERROR_FORMAT;
@@ -462,4 +465,20 @@ const char *pbit_validate(struct pbit_model *model, const void *bytes, size_t si
           "the workspace size is not a multiple of 16");
     *status = PBIT_OK;
     return NULL;
+}
+
+enum pbit_status pbit_model_open(struct pbit_model *model, const void *bytes, size_t size)
+{
+    if (!model || !bytes)
+        return PBIT_ERROR_ARGUMENT;
+    enum pbit_status status;
+    return validate(model, bytes, size, &status) ? status : PBIT_OK;
+}
+
+const char *pbit_model_problem(const void *bytes, size_t size)
+{
+    struct pbit_model model;
+    enum pbit_status status;
+    const char *problem = bytes ? validate(&model, bytes, size, &status) : "no bytes";
+    return problem ? problem : "";
 }

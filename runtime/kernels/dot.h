@@ -17,18 +17,35 @@ static inline uint32_t pbit_dot_word(const void *bytes)
     return word;
 }
 
+/// The low halfwords of both, and the high ones: PKHBT and PKHTB, for which there is no intrinsic.
+static inline int16x2_t pbit_dot_low(uint32_t first, uint32_t second)
+{
+    int16x2_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(first), "r"(second));
+    return pair;
+}
+
+static inline int16x2_t pbit_dot_high(uint32_t first, uint32_t second)
+{
+    int16x2_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pair) : "r"(second), "r"(first));
+    return pair;
+}
+
 /// SMLAD multiplies two pairs of halfwords: levels 0 and 2 with weights 0 and 2, then 1 and 3.
+static inline int32_t pbit_dot_four(const uint8_t *x, const int16_t *w, int32_t sum)
+{
+    uint32_t levels = pbit_dot_word(x), first = pbit_dot_word(w), second = pbit_dot_word(w + 2);
+    sum = __smlad((int16x2_t)__uxtb16(levels), pbit_dot_low(first, second), sum);
+    return __smlad((int16x2_t)__uxtb16(__ror(levels, 8)), pbit_dot_high(first, second), sum);
+}
+
 static inline int32_t pbit_dot(const uint8_t *restrict x, const int16_t *restrict w, size_t n)
 {
     int32_t sum = 0;
-    for (; n >= 4; n -= 4, x += 4, w += 4) {
-        uint32_t levels = pbit_dot_word(x), low = pbit_dot_word(w), high = pbit_dot_word(w + 2);
-        int16x2_t even = (int16x2_t)((low & 0xFFFF) | high << 16),
-                  odd = (int16x2_t)(low >> 16 | (high & 0xFFFF0000));
-        sum = __smlad((int16x2_t)__uxtb16(levels), even, sum);
-        sum = __smlad((int16x2_t)__uxtb16(levels >> 8), odd, sum);
-    }
-    while (n--)
+    for (; n >= 8; n -= 8, x += 8, w += 8)
+        sum = pbit_dot_four(x + 4, w + 4, pbit_dot_four(x, w, sum));
+    for (; n > 0; n--)
         sum += *x++ * *w++;
     return sum;
 }
