@@ -48,6 +48,12 @@ static float softplus(float z, float alpha, float beta)
     return z > 20 ? z : log1pf(expf(z));
 }
 
+static float softsign(float z, float alpha, float beta)
+{
+    (void)alpha, (void)beta;
+    return z / (1 + fabsf(z));
+}
+
 static float gelu(float z, float alpha, float beta)
 {
     (void)alpha, (void)beta;
@@ -86,6 +92,7 @@ enum {
     LEAKY_RELU,
     ELU,
     SOFTPLUS,
+    SOFTSIGN,
     GELU,
     GELU_TANH,
     SILU,
@@ -102,6 +109,7 @@ static const struct pbitc_activation activations[] = {
     [LEAKY_RELU] = {"leaky-relu", leaky_relu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
     [ELU] = {"elu", elu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
     [SOFTPLUS] = {"softplus", softplus, false, true, PBITC_RANGE_FROM_LOW, 0, INFINITY},
+    [SOFTSIGN] = {"softsign", softsign, false, true, PBITC_RANGE_FIXED, -1, 1},
     [GELU] = {"gelu", gelu, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
     [GELU_TANH] = {"gelu-tanh", gelu_tanh, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
     [SILU] = {"silu", silu, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
@@ -151,6 +159,12 @@ bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function
                function->alpha > 0;
     case PBITC_OP_LeakyRelu:
         return set(function, LEAKY_RELU, pbitc_node_float(node, "alpha", 0.01f), 0), function->alpha >= 0;
+    case PBITC_OP_PRelu: // with one slope: a table per channel would be one theta per neuron
+        if (!node->inputs[1] || !node->inputs[1]->constant || !scalar_input(node, 1, 0, &low))
+            return false;
+        return set(function, LEAKY_RELU, low, 0), function->alpha >= 0;
+    case PBITC_OP_Softsign:
+        return set(function, SOFTSIGN, 0, 0), true;
     case PBITC_OP_Elu:
         return set(function, ELU, pbitc_node_float(node, "alpha", 1), 1), function->alpha >= 0;
     case PBITC_OP_Selu:

@@ -67,7 +67,7 @@ static float choose_step(const float *weights, const float *variance, size_t n, 
         return 0;
     float widest = (float)largest / (float)levels_of(bits).most, best_step = widest;
     double best = rounding_error(weights, variance, n, widest, bits);
-    for (int percent = 98; percent >= 30 && largest > 0; percent -= 2) {
+    for (int percent = 98; percent >= 30; percent -= 2) {
         float step = widest * (float)percent / 100;
         double error = rounding_error(weights, variance, n, step, bits);
         if (error < best) {

@@ -134,7 +134,7 @@ struct pbit_options {
     uint32_t samples;          ///< T, 1..pbit_model_max_samples; 0 = the file's default
     enum pbit_sampler sampler; ///< PBIT_SAMPLER_FILE = the file's
     /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there
-    /// with PBIT_ERROR_STOPPED and valid sums. May be NULL.
+    /// with PBIT_ERROR_STOPPED (PBIT_OK at the last pass) and valid sums. May be NULL.
     int (*after_sample)(void *state, uint32_t done, int64_t *const *sums);
     /// Called after each operation with its output tensor (levels: uint8_t, fixed point: int32_t, H x W x C),
     /// which is valid during the call. May be NULL.

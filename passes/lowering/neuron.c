@@ -109,13 +109,25 @@ static void fill_theta(const struct pbitc_function *function, double low, double
 
 enum {
     CURVE_SEGMENTS = 512,
-    CURVE_SHIFT = 12, ///< segments of 2^12 / 2^16 = 1/16, so that 512 reach from -16 to 16
+    CURVE_SHIFT = 12, ///< at least: segments of 2^12 / 2^16 = 1/16, so that 512 reach from -16 to 16
+    CURVE_SHIFT_LIMIT = 22,
 };
 
-static void fill_curve(const struct pbitc_function *function, double low, double high, int32_t *curve)
+/// Wide enough for f to reach the ends of its range, since the functions with curves grow no faster than z.
+static uint32_t choose_curve_shift(double low, double high)
+{
+    uint32_t shift = CURVE_SHIFT;
+    while (shift < CURVE_SHIFT_LIMIT &&
+           ldexp(CURVE_SEGMENTS / 2, (int)shift) / PBIT_ONE < 1 + fmax(fabs(low), fabs(high)))
+        shift++;
+    return shift;
+}
+
+static void fill_curve(const struct pbitc_function *function, double low, double high, uint32_t shift,
+                       int32_t *curve)
 {
     for (int i = 0; i <= CURVE_SEGMENTS; i++) {
-        double z = (i - CURVE_SEGMENTS / 2) * (double)(1 << CURVE_SHIFT) / PBIT_ONE;
+        double z = (i - CURVE_SEGMENTS / 2) * (double)(1 << shift) / PBIT_ONE;
         curve[i] = (int32_t)lrint(probability(function, z, low, high) * PBIT_ONE);
     }
 }
@@ -133,17 +145,18 @@ static bool set_table(struct pbitc_lowering *lowering, const struct pbitc_node *
     }
     bool monotone = function.activation->monotone;
     size_t count = monotone ? PBIT_THETA_ENTRIES : CURVE_SEGMENTS + 1;
+    uint32_t shift = choose_curve_shift(low, high);
     int32_t *table = pbitc_lowering_allocate(lowering, count, sizeof(*table));
     if (!table)
         return false;
     if (monotone)
         fill_theta(&function, low, high, table);
     else
-        fill_curve(&function, low, high, table);
+        fill_curve(&function, low, high, shift, table);
     operation->fields.function = monotone ? PBIT_FUNCTION_THETA : PBIT_FUNCTION_CURVE;
-    operation->fields.curve_shift = monotone ? 0 : CURVE_SHIFT;
+    operation->fields.curve_shift = monotone ? 0 : shift;
     operation->fields.curve_segments = monotone ? 0 : CURVE_SEGMENTS;
-    operation->fields.curve_start = monotone ? 0 : -(CURVE_SEGMENTS / 2) * (1 << CURVE_SHIFT);
+    operation->fields.curve_start = monotone ? 0 : -(CURVE_SEGMENTS / 2) * (1 << shift);
     operation->tables.table = table;
     operation->tables.table_count = count;
     return true;

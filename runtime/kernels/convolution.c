@@ -75,34 +75,36 @@ struct channel {
     uint32_t group_channels;
 };
 
-/// A: sum over the inside taps.
-static int32_t sum_inside(const struct channel *channel, struct pbit_taps taps_y, struct pbit_taps taps_x,
-                          int64_t y, int64_t x, const uint8_t *in)
+/// A: sum over the inside taps. Not inlined: small cores have too few registers for the loops around it as
+/// well.
+static __attribute__((noinline)) int32_t sum_inside(const struct channel *channel, struct pbit_taps taps_y,
+                                                    struct pbit_taps taps_x, int64_t y, int64_t x,
+                                                    const uint8_t *in)
 {
     const struct pbit_window *window = channel->window;
-    size_t pixel = channel->input->channels, line = pixel * channel->input->width;
-    int32_t sum = 0;
-    if (window->dilation_x == 1 && window->dilation_y == 1 && channel->group_channels == pixel &&
-        taps_x.end - taps_x.first == window->kernel_x && window->kernel_x == channel->input->width &&
-        taps_y.first < taps_y.end) {
-        size_t taps = taps_y.end - taps_y.first; // whole rows are neighbours too, as in every dense layer
-        return pbit_dot(in + (size_t)(y + taps_y.first) * line, channel->row + taps_y.first * line,
-                        taps * line);
-    }
-    for (uint32_t ky = taps_y.first; ky < taps_y.end; ky++) {
-        const uint8_t *image =
-            in + (size_t)(y + (int64_t)ky * window->dilation_y) * line + channel->first_channel;
-        const int16_t *weights = channel->row + (size_t)ky * window->kernel_x * channel->group_channels;
-        if (window->dilation_x == 1 && channel->group_channels == pixel && taps_x.first < taps_x.end) {
-            sum +=
-                pbit_dot(image + (size_t)(x + taps_x.first) * pixel, weights + taps_x.first * pixel,
-                         (taps_x.end - taps_x.first) * pixel); // neighbouring taps are neighbours in memory
-            continue;
+    uint32_t rows = taps_y.end - taps_y.first, columns = taps_x.end - taps_x.first;
+    if (rows == 0 || columns == 0)
+        return 0;
+    size_t pixel = channel->input->channels, line = pixel * channel->input->width,
+           run = channel->group_channels;
+    size_t tap = window->dilation_x * pixel, row = window->dilation_y * line,
+           weight_row = window->kernel_x * run;
+    const uint8_t *image = in + (size_t)(y + (int64_t)taps_y.first * window->dilation_y) * line +
+                           (size_t)(x + (int64_t)taps_x.first * window->dilation_x) * pixel +
+                           channel->first_channel;
+    const int16_t *weights = channel->row + taps_y.first * weight_row + taps_x.first * run;
+    if (tap == run) { // neighbouring taps are neighbours in memory
+        run *= columns;
+        columns = 1;
+        if (row == run && row == weight_row) { // and so are whole rows, as in every dense layer
+            run *= rows;
+            rows = 1;
         }
-        for (uint32_t kx = taps_x.first; kx < taps_x.end; kx++)
-            sum += pbit_dot(image + (size_t)(x + (int64_t)kx * window->dilation_x) * pixel,
-                            weights + (size_t)kx * channel->group_channels, channel->group_channels);
     }
+    int32_t sum = 0;
+    for (; rows > 0; rows--, image += row, weights += weight_row)
+        for (uint32_t k = 0; k < columns; k++)
+            sum += pbit_dot(image + k * tap, weights + k * run, run);
     return sum;
 }
 

@@ -37,7 +37,7 @@ static inline int32_t pbit_dot_four(const uint8_t *x, const int16_t *w, int32_t 
 {
     uint32_t levels = pbit_dot_word(x), first = pbit_dot_word(w), second = pbit_dot_word(w + 2);
     sum = __smlad((int16x2_t)__uxtb16(levels), pbit_dot_low(first, second), sum);
-    return __smlad((int16x2_t)__uxtb16(__ror(levels, 8)), pbit_dot_high(first, second), sum);
+    return __smlad((int16x2_t)__uxtb16(levels >> 8 | levels << 24), pbit_dot_high(first, second), sum);
 }
 
 static inline int32_t pbit_dot(const uint8_t *restrict x, const int16_t *restrict w, size_t n)

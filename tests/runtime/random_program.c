@@ -201,10 +201,10 @@ static void fill_conv(struct generator *g, struct pbitc_program_operation *conv,
     bool wild = chance(g, 15);
     fields->shift = (uint32_t)(wild ? pick(g, 0, 54) : pick(g, 0, 24));
     for (uint32_t k = 0; k < out_channels; k++) {
-        uint64_t unit = (UINT64_C(65536) << fields->shift) / (n << (fields->weight_bits - 1)) /
-                        (groups ? 64 : 1);
+        uint64_t unit =
+            (UINT64_C(65536) << fields->shift) / (n << (fields->weight_bits - 1)) / (groups ? 64 : 1);
         uint64_t multiplier = unit / 16 * (uint64_t)pick(g, 0, 100);
-        multipliers[k] = wild                      ? (int32_t)(random_word(&g->random) >> 1)
+        multipliers[k] = wild                     ? (int32_t)(random_word(&g->random) >> 1)
                          : multiplier > INT32_MAX ? INT32_MAX
                                                   : (int32_t)multiplier;
         biases[k] = wild ? (int32_t)random_word(&g->random) : (int32_t)pick(g, -65536, 65536);
@@ -219,8 +219,10 @@ static void fill_conv(struct generator *g, struct pbitc_program_operation *conv,
 static uint32_t add_conv(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
-    uint32_t groups = chance(g, 30) ? in.channels : in.channels % 2 == 0 && chance(g, 50) ? 2 : 1, height,
-             width;
+    uint32_t groups = chance(g, 30)                           ? in.channels
+                      : in.channels % 2 == 0 && chance(g, 50) ? 2
+                                                              : 1,
+             height, width;
     uint32_t channels = groups * (uint32_t)pick(g, 1, groups > 2 ? 2 : 4);
     struct pbit_window window = pick_window(g, &in, false, &height, &width);
     uint32_t to = add_tensor(g->program, PBIT_FIXED, 0, height, width, channels);
@@ -273,7 +275,7 @@ static uint32_t add_neuron(struct generator *g, uint32_t from)
         pbitc_program_add_operation(g->program, PBIT_OPERATION_NEURON, "neuron", from, to);
     neuron->fields.neuron = multibit ? PBIT_NEURON_MULTIBIT : PBIT_NEURON_COUNT;
     neuron->fields.layer = 3 * g->layers++;
-    neuron->fields.amplitude = !multibit        ? rhos[pick(g, 0, 3)]
+    neuron->fields.amplitude = !multibit       ? rhos[pick(g, 0, 3)]
                                : chance(g, 40) ? 0
                                                : (uint32_t)pick(g, 1, 65536);
     fill_table(g, neuron);
@@ -424,8 +426,8 @@ static void add_dense(struct pbitc_program *program, uint32_t from, uint32_t to,
     conv->fields.window = (struct pbit_window){1, 1, 1, 1, 0, 0, 1, 1};
     conv->fields.groups = 1;
     conv->fields.weight_bits = 2;
-    conv->tables = (struct pbitc_program_tables){.weights = weights, .multipliers = multipliers,
-                                                 .biases = biases};
+    conv->tables =
+        (struct pbitc_program_tables){.weights = weights, .multipliers = multipliers, .biases = biases};
 }
 
 struct test_file one_layer_program(uint32_t neurons, uint32_t rho, uint32_t draw_factor,

@@ -75,10 +75,10 @@ static struct tensor *input_of(const struct machine *machine, uint32_t operation
 static int64_t pixel_below(const struct machine *machine, uint32_t operation, const struct tensor *in,
                            int64_t oy, int64_t ox, int64_t ky, int64_t kx)
 {
-    int64_t y = oy * word(machine, operation, 7) - word(machine, operation, 9) +
-                ky * word(machine, operation, 11);
-    int64_t x = ox * word(machine, operation, 8) - word(machine, operation, 10) +
-                kx * word(machine, operation, 12);
+    int64_t y =
+        oy * word(machine, operation, 7) - word(machine, operation, 9) + ky * word(machine, operation, 11);
+    int64_t x =
+        ox * word(machine, operation, 8) - word(machine, operation, 10) + kx * word(machine, operation, 12);
     return y >= 0 && y < in->H && x >= 0 && x < in->W ? y * in->W + x : -1;
 }
 
@@ -136,8 +136,8 @@ static void pool(struct machine *machine, uint32_t operation, const struct tenso
         int inside = 0;
         for (int64_t ky = 0; ky < word(machine, operation, 5); ky++)
             for (int64_t kx = 0; kx < word(machine, operation, 6); kx++) {
-                int64_t pixel = pixel_below(machine, operation, in, i / out->C / out->W,
-                                            i / out->C % out->W, ky, kx);
+                int64_t pixel =
+                    pixel_below(machine, operation, in, i / out->C / out->W, i / out->C % out->W, ky, kx);
                 if (pixel < 0)
                     continue;
                 int64_t x = in->values[pixel * in->C + i % out->C];
@@ -210,8 +210,8 @@ static uint32_t fmix32(uint32_t h)
 uint32_t reference_random(uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass, uint32_t lane,
                           uint32_t step)
 {
-    const uint32_t words[6] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)image,
-                               (uint32_t)(image >> 32), layer, pass};
+    const uint32_t words[6] = {
+        (uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)image, (uint32_t)(image >> 32), layer, pass};
     uint32_t h = 0;
     for (int i = 0; i < 6; i++)
         h = fmix32((h ^ words[i]) + 0x9E3779B9);
@@ -234,15 +234,10 @@ static uint32_t bitrev16(uint32_t t)
     return reversed;
 }
 
-uint32_t reference_offset(uint32_t t, uint32_t T, uint32_t rho, uint32_t r)
+uint32_t reference_offset(uint32_t t, uint32_t rho, uint32_t r)
 {
-    int64_t e = 0;
-    while (INT64_C(1) << e < T)
-        e++;
-    int64_t w = INT64_C(1) << (16 - e), v = bitrev16(t) ^ r, low = v % w;
-    if (rho == 256 || w == 1)
-        return (uint32_t)v;
-    return (uint32_t)(v - low + w / 2 + (int64_t)floor_shift((wide)rho * (low - w / 2), 8));
+    int64_t v = bitrev16(t) ^ r;
+    return (uint32_t)(32768 + (int64_t)floor_shift((wide)rho * (v - 32768), 8));
 }
 
 static int64_t level(const struct machine *machine, uint32_t operation, int64_t i, int64_t L, int64_t P)
@@ -250,10 +245,10 @@ static int64_t level(const struct machine *machine, uint32_t operation, int64_t 
     const struct reference_run *run = machine->run;
     uint32_t layer = word(machine, operation, 8), amplitude = word(machine, operation, 9);
     uint32_t lane = (uint32_t)(i % 32), step = (uint32_t)(i / 32);
-    int multibit = word(machine, operation, 5) == 1, iid = run->sampler == 1;
+    int multibit = word(machine, operation, 5) == 1, iid = run->sampler == 1, midpoint = run->sampler == 3;
     if (multibit) {
         uint32_t r = reference_random(run->seed, run->image, layer, iid ? machine->t + 1 : 0, lane, step);
-        int64_t noise = iid ? r : reference_offset(machine->t, run->samples, 256, r);
+        int64_t noise = iid ? r : reference_offset(machine->t, midpoint ? 0 : 256, r);
         int64_t moved = P + (int64_t)floor_shift((wide)amplitude * (noise - 32768), 15);
         return (255 * clamp(moved, 0, 65536) + 32768) >> 16;
     }
@@ -265,7 +260,7 @@ static int64_t level(const struct machine *machine, uint32_t operation, int64_t 
         return count;
     }
     uint32_t r = reference_random(run->seed, run->image, layer, 0, lane, step);
-    int64_t v = reference_offset(machine->t, run->samples, amplitude, r);
+    int64_t v = reference_offset(machine->t, midpoint ? 0 : amplitude, r);
     for (int64_t j = 0; j < L; j++)
         count += j * 65536 + v < L * P;
     return count;
@@ -319,8 +314,7 @@ static void execute(struct machine *machine, uint32_t operation)
         break;
     case 7:
         for (int64_t i = 0; i < out->H * out->W * out->C; i++)
-            out->values[i] =
-                in->values[u32(machine->bytes, word(machine, operation, 5) + 4 * (uint64_t)i)];
+            out->values[i] = in->values[u32(machine->bytes, word(machine, operation, 5) + 4 * (uint64_t)i)];
         break;
     default:
         ck_abort_msg("unknown operation");
@@ -333,8 +327,9 @@ static struct tensor *read_tensors(const uint8_t *bytes)
     struct tensor *tensors = calloc(count, sizeof(*tensors));
     for (uint32_t i = 0; i < count; i++) {
         uint64_t record = u32(bytes, 32) + 32 * (uint64_t)i;
-        tensors[i] = (struct tensor){u32(bytes, record + 4),  u32(bytes, record + 8),  u32(bytes, record + 12),
-                                     u32(bytes, record + 16), u32(bytes, record + 20), NULL};
+        tensors[i] =
+            (struct tensor){u32(bytes, record + 4),  u32(bytes, record + 8),  u32(bytes, record + 12),
+                            u32(bytes, record + 16), u32(bytes, record + 20), NULL};
         tensors[i].values = calloc((size_t)(tensors[i].H * tensors[i].W * tensors[i].C), sizeof(int64_t));
     }
     return tensors;

@@ -8,7 +8,7 @@
 struct reference_run {
     uint64_t seed, image;
     uint32_t draws, samples; ///< m, T
-    uint32_t sampler;        ///< 1 iid, 2 stratified
+    uint32_t sampler;        ///< 1 iid, 2 stratified, 3 midpoint
 };
 
 /// `bytes` is a valid file. inputs and sums as in pbit_run.
@@ -19,7 +19,7 @@ void reference_execute(const uint8_t *bytes, const struct reference_run *run, co
 uint32_t reference_random(uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass, uint32_t lane,
                           uint32_t step);
 
-/// v' of neuron random number r in pass t of T.
-uint32_t reference_offset(uint32_t t, uint32_t T, uint32_t rho, uint32_t r);
+/// v' of a neuron with random number r in pass t.
+uint32_t reference_offset(uint32_t t, uint32_t rho, uint32_t r);
 
 #endif

@@ -5,7 +5,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-enum { PROGRAMS = 500, OPERATIONS = 9 };
+enum { PROGRAMS = 150, OPERATIONS = 9 };
 
 static void compare(const struct test_file *file, struct test_buffers *buffers,
                     const struct pbit_options *options, uint32_t seed)
@@ -31,7 +31,7 @@ static void compare(const struct test_file *file, struct test_buffers *buffers,
 /// What a set of programs covered.
 static struct {
     unsigned kinds, weight_bits, functions, neurons, samplers;
-    int factors, zeros, strides, dilations, groups, paddings, draw_factors, saturated_inputs;
+    int factors, zeros, strides, dilations, groups, draw_factors;
 } covered;
 
 static void note_conv(const struct pbit_operation *conv)
@@ -41,7 +41,6 @@ static void note_conv(const struct pbit_operation *conv)
     covered.strides += conv->window.stride_y > 1 || conv->window.stride_x > 1;
     covered.dilations += conv->window.dilation_y > 1 || conv->window.dilation_x > 1;
     covered.groups += conv->groups > 1;
-    covered.paddings += conv->window.pad_y > 0 || conv->window.pad_x > 0;
     covered.zeros += conv->zeros && (conv->window.pad_y > 0 || conv->window.pad_x > 0);
 }
 
@@ -72,7 +71,7 @@ START_TEST(random_programs_give_the_specified_bits)
         struct test_buffers buffers = test_buffers_create(&file, seed);
         note(&buffers.model);
         uint32_t most = pbit_model_max_draws(&buffers.model);
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
             uint32_t draws = (uint32_t)random_range(&random, 1, random_chance(&random, 20) ? 255 : 6);
             struct pbit_options options = {
                 .seed = (uint64_t)random_word(&random) << 32 | random_word(&random),
@@ -104,12 +103,15 @@ START_TEST(many_passes_give_the_specified_bits)
 {
     static const uint32_t sample_counts[] = {33, 64, 100};
     for (uint32_t seed = 1; seed <= 12; seed++) {
-        struct test_file file = one_layer_program(40, seed % 4 == 0 ? 256 : 64 * (seed % 4), 256,
-                                                  PBIT_SAMPLER_STRATIFIED);
+        struct test_file file =
+            one_layer_program(40, seed % 4 == 0 ? 256 : 64 * (seed % 4), 256, PBIT_SAMPLER_STRATIFIED);
         struct test_buffers buffers = test_buffers_create(&file, seed);
         for (int i = 0; i < 3; i++) {
-            struct pbit_options options = {.seed = seed, .image = 1, .draws = 1 + seed % 3,
-                                           .samples = sample_counts[i], .sampler = (enum pbit_sampler)(1 + seed % 2)};
+            struct pbit_options options = {.seed = seed,
+                                           .image = 1,
+                                           .draws = 1 + seed % 3,
+                                           .samples = sample_counts[i],
+                                           .sampler = (enum pbit_sampler)(1 + seed % 2)};
             compare(&file, &buffers, &options, seed);
         }
         test_buffers_free(&buffers);
