@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    DENSE_CHANNELS = 32, ///< output channels of a dense layer at a time
+    DENSE_CHANNELS = 16, ///< output channels of a dense layer at a time
     ALIGNMENT = 8,
     STATE_BYTES = 64,       ///< of the workspace before its arena
     OPERATION_RECORD = 120, ///< bytes of flash: struct pbit_operation on a 32-bit core
@@ -16,12 +16,16 @@ enum {
     CODE_STEP_BYTES = 96,  ///< the call of a step
 };
 
-/// Instructions, fitted to counts under qemu (samples/firmware/README.md).
+/// Instructions of a Cortex-M3 at -O3, fitted to counts under qemu (samples/firmware/README.md);
+/// tests/firmware/run checks them. Tenths where so named.
 enum {
-    PER_UNPACKED = 6,
-    PER_ADD = 5,
-    PER_MULTIPLY = 90,
-    PER_DRAW = 60,
+    FETCH_TENTHS = 45,       ///< to fetch and unpack a weight
+    DENSE_FETCH_TENTHS = 22, ///< the same in pbit_dense.c
+    DENSE_ADD_TENTHS = 12,
+    PER_ADD = 4,
+    PER_SUM = 100,       ///< fixed-point multiplication and what is around it
+    PER_KERNEL_ROW = 75, ///< of a sum that is not dense
+    PER_DRAW = 45,
 };
 
 // ---- which operations run together
@@ -202,6 +206,7 @@ static void cost_stage(const struct pbit_model *model, struct pbitc_firmware_ste
     step->cost.multiplies = rows * sums.width * sums.channels;
     step->cost.adds = step->cost.multiplies * layer.fan_in;
     step->cost.unpacked = layer.weights * bands;
+    step->kernel_rows = conv.window.kernel_y;
     step->cost.sums_are_shared = !is_random(model, step->operation);
     if (step->neuron != PBITC_FIRMWARE_NONE) {
         struct pbit_tensor levels =
@@ -227,8 +232,13 @@ static void cost_single(const struct pbit_model *model, struct pbitc_firmware_st
 static void count_instructions(const struct pbitc_firmware_step *step, uint64_t *each, uint64_t *shared)
 {
     const struct pbitc_firmware_cost *cost = &step->cost;
-    uint64_t sums = cost->adds * PER_ADD + cost->multiplies * PER_MULTIPLY;
-    *shared = cost->unpacked * PER_UNPACKED + (cost->sums_are_shared ? sums : 0);
+    uint64_t sums = cost->multiplies * PER_SUM;
+    if (step->dense)
+        sums += cost->adds * DENSE_ADD_TENTHS / 10;
+    else
+        sums += cost->adds * PER_ADD + cost->multiplies * step->kernel_rows * PER_KERNEL_ROW;
+    *shared = cost->unpacked * (step->dense ? DENSE_FETCH_TENTHS : FETCH_TENTHS) / 10 +
+              (cost->sums_are_shared ? sums : 0);
     *each = cost->draws * PER_DRAW + (cost->sums_are_shared ? 0 : sums);
 }
 

@@ -40,6 +40,7 @@ struct pbitc_firmware_step {
     uint32_t pool, neuron;              ///< PBITC_FIRMWARE_NONE
     uint32_t last;                      ///< the last of its operations
     bool random;                        ///< runs for every pass, else once per image
+    uint32_t kernel_rows;               ///< STAGE
     bool dense;                         ///< STAGE: pbit_dense.c computes it
     uint32_t channels;                  ///< STAGE: output channels at a time
     uint64_t sums_stride;               ///< STAGE: elements

@@ -1,0 +1,47 @@
+// The files of an exported firmware folder. Everything but the runtime's sources is written by one function
+// each.
+#ifndef PBITC_FIRMWARE_H
+#define PBITC_FIRMWARE_H
+
+#include "converter/export/c99/firmware_plan.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { PBITC_FIRMWARE_PREFIX = 48 };
+
+/// What is exported.
+struct pbitc_firmware {
+    const struct pbit_model *model;
+    const struct pbitc_firmware_plan *plan;
+    char name[PBITC_FIRMWARE_PREFIX];   ///< of functions and files
+    char macros[PBITC_FIRMWARE_PREFIX]; ///< the same in capitals
+    uint32_t draws, samples;            ///< m of NAME_run; largest T
+    const char *model_hash;             ///< pbitc_hash_text of the .pbit file
+    const char *version;
+};
+
+/// Each writes one file; failures are the stream's to tell (ferror).
+void pbitc_firmware_write_header(const struct pbitc_firmware *firmware, FILE *stream); ///< NAME.h
+void pbitc_firmware_write_readme(const struct pbitc_firmware *firmware, FILE *stream);
+void pbitc_firmware_write_makefile(const struct pbitc_firmware *firmware, FILE *stream);
+void pbitc_firmware_write_cmake(const struct pbitc_firmware *firmware, FILE *stream);
+/// NAME.c. Errors: MEMORY.
+enum pbit_status pbitc_firmware_write_source(const struct pbitc_firmware *firmware, FILE *stream);
+/// NAME_selftest.c, with what libpbit computes. Errors: MEMORY, INTERNAL.
+enum pbit_status pbitc_firmware_write_selftest(const struct pbitc_firmware *firmware, FILE *stream);
+
+/// A source that is copied into every folder, or only into those that need it.
+struct pbitc_firmware_copy {
+    const char *path, *text; ///< path in the folder
+};
+/// Generated at build time from the runtime's own files; closed by a NULL path.
+extern const struct pbitc_firmware_copy pbitc_firmware_copies[];
+/// Whether the network needs that file.
+int pbitc_firmware_needs(const struct pbitc_firmware *firmware, const char *path);
+
+/// Elements of all inputs, and of all outputs.
+uint64_t pbitc_firmware_input_bytes(const struct pbit_model *model);
+uint64_t pbitc_firmware_output_elements(const struct pbit_model *model);
+
+#endif
