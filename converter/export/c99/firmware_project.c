@@ -109,7 +109,8 @@ static void write_inputs(const struct pbit_model *model, FILE *stream)
                 i, port.height, port.width, port.channels);
         for (uint32_t c = 0; c < port.channels; c++)
             fprintf(stream, "%s%.9g + %.9g * q", c ? ", " : "",
-                    (double)pbit_load_f32(offsets + 4 * (size_t)c),
+                    (double)pbit_load_f32(offsets + 4 * (size_t)c) + 0.0, // no -0
+
                     (double)pbit_load_f32(steps + 4 * (size_t)c));
         fputs(".\n", stream);
     }
