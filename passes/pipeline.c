@@ -83,7 +83,8 @@ static bool all_inputs_constant(const struct pbitc_node *node)
     return true;
 }
 
-/// A Softmax that the caller can apply to the whole of an output: nothing else reads it, and its axis is all there is.
+/// A Softmax that the caller can apply to the whole of an output: nothing else reads it, and its axis is all
+/// there is.
 static bool is_final_softmax(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     const struct pbitc_value *output = node->outputs[0];

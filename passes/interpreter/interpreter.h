@@ -13,10 +13,12 @@ struct pbitc_sampling {
     uint32_t draws;       ///< m
 };
 
-/// Infers type and shape of every value for the given batch size (inputs whose batch is symbolic get it as first
-/// dimension; others must equal their fixed size). Integer chains such as Shape -> Gather -> Concat -> Reshape
-/// are evaluated on the way. Every node that does not fit is reported; nodes downstream of it are left unknown.
-enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch, struct pbitc_diagnostics *diagnostics);
+/// Infers type and shape of every value for the given batch size (inputs whose batch is symbolic get it as
+/// first dimension; others must equal their fixed size). Integer chains such as Shape -> Gather -> Concat ->
+/// Reshape are evaluated on the way. Every node that does not fit is reported; nodes downstream of it are
+/// left unknown.
+enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch,
+                                    struct pbitc_diagnostics *diagnostics);
 
 /// A graph made ready to run at any batch size. Borrows the graph, which must not change meanwhile.
 struct pbitc_interpreter;
@@ -29,19 +31,24 @@ enum pbit_status pbitc_interpreter_create(const struct pbitc_graph *graph, int t
 void pbitc_interpreter_destroy(struct pbitc_interpreter *interpreter); ///< accepts NULL
 
 /// Asks that `value` be kept and readable after each run (graph outputs always are). For calibration.
-enum pbit_status pbitc_interpreter_watch(struct pbitc_interpreter *interpreter, const struct pbitc_value *value);
+enum pbit_status pbitc_interpreter_watch(struct pbitc_interpreter *interpreter,
+                                         const struct pbitc_value *value);
 
 /// Runs once. `inputs[i]` belongs to graph->inputs[i]: type and shape must match up to the batch dimension.
-/// Shapes are inferred anew only when they differ from the last run's. `sampling` NULL: p-bits give their mean.
-enum pbit_status pbitc_interpreter_run(struct pbitc_interpreter *interpreter, const struct pbitc_tensor *inputs,
+/// Shapes are inferred anew only when they differ from the last run's. `sampling` NULL: p-bits give their
+/// mean.
+enum pbit_status pbitc_interpreter_run(struct pbitc_interpreter *interpreter,
+                                       const struct pbitc_tensor *inputs,
                                        const struct pbitc_sampling *sampling,
                                        struct pbitc_diagnostics *diagnostics);
 
-/// A graph output, graph input, constant or watched value of the last run. Valid until the next run or destroy.
+/// A graph output, graph input, constant or watched value of the last run. Valid until the next run or
+/// destroy.
 const struct pbitc_tensor *pbitc_interpreter_value(const struct pbitc_interpreter *interpreter,
                                                    const struct pbitc_value *value);
 
-/// Evaluates one node whose inputs are all constants into fresh constants in the graph's arena (fold-constants).
+/// Evaluates one node whose inputs are all constants into fresh constants in the graph's arena
+/// (fold-constants).
 enum pbit_status pbitc_evaluate_constant_node(struct pbitc_graph *graph, const struct pbitc_node *node,
                                               struct pbitc_diagnostics *diagnostics,
                                               struct pbitc_tensor **outputs);

@@ -31,8 +31,8 @@ enum pbitc_type {
     PBITC_BFLOAT16 = 16,
 };
 
-size_t pbitc_type_bytes(enum pbitc_type type);       ///< bytes of one element, 0 for PBITC_TYPE_NONE
-const char *pbitc_type_name(enum pbitc_type type);   ///< "float32", "int64", ...
+size_t pbitc_type_bytes(enum pbitc_type type);     ///< bytes of one element, 0 for PBITC_TYPE_NONE
+const char *pbitc_type_name(enum pbitc_type type); ///< "float32", "int64", ...
 
 /// rank -1: not known yet. A dimension of -1: not known yet.
 struct pbitc_shape {
@@ -57,8 +57,8 @@ struct pbitc_node;
 struct pbitc_value {
     const char *name; ///< unique in the graph
     enum pbitc_type type;
-    struct pbitc_shape shape;      ///< set by the importer for inputs, by pbitc_infer_shapes for the rest
-    const char *batch_name;        ///< inputs only: name of a symbolic first dimension ("N"), NULL when it is fixed
+    struct pbitc_shape shape; ///< set by the importer for inputs, by pbitc_infer_shapes for the rest
+    const char *batch_name; ///< inputs only: name of a symbolic first dimension ("N"), NULL when it is fixed
     struct pbitc_tensor *constant; ///< not NULL: the value is this constant and has no producer
     struct pbitc_node *producer;   ///< NULL for graph inputs and constants
     size_t index;                  ///< position in graph->values; never changes
@@ -103,7 +103,8 @@ struct pbitc_node {
     size_t output_count;
     struct pbitc_value **outputs; ///< NULL entries are unused optional outputs
     struct pbitc_attribute *attributes;
-    struct pbitc_quantized *quantized; ///< integer form of the weights, set by quantize-weights (passes/quantized.h)
+    struct pbitc_quantized
+        *quantized; ///< integer form of the weights, set by quantize-weights (passes/quantized.h)
     struct pbitc_node *previous, *next;
     struct {
         size_t next_input;
@@ -124,11 +125,12 @@ struct pbitc_graph {
     struct pbitc_value **outputs;
     struct pbitc_node *first, *last;
     size_t value_count, value_capacity;
-    struct pbitc_value **values; ///< every value ever made, in order of making; unused ones are pruned by name
+    struct pbitc_value *
+        *values; ///< every value ever made, in order of making; unused ones are pruned by name
     struct pbitc_name_table *value_names, *node_names; ///< private to ir/ (name_table.h)
 };
 
-#define PBITC_FOR_EACH_NODE(node, graph)                                                                      \
+#define PBITC_FOR_EACH_NODE(node, graph)                                                                     \
     for (struct pbitc_node *node = (graph)->first; node; node = node->next)
 
 /// Creation. All return NULL when out of memory; names are copied into the arena.
@@ -138,8 +140,8 @@ void pbitc_graph_destroy(struct pbitc_graph *graph); ///< accepts NULL
 struct pbitc_value *pbitc_graph_add_value(struct pbitc_graph *graph, const char *name, enum pbitc_type type,
                                           const struct pbitc_shape *shape);
 /// A constant; its zeroed data is allocated in the arena and is the caller's to fill (value->constant->data).
-struct pbitc_value *pbitc_graph_add_constant(struct pbitc_graph *graph, const char *name, enum pbitc_type type,
-                                             const struct pbitc_shape *shape);
+struct pbitc_value *pbitc_graph_add_constant(struct pbitc_graph *graph, const char *name,
+                                             enum pbitc_type type, const struct pbitc_shape *shape);
 /// A node before `position` (NULL: at the end). The arrays are copied; outputs get this node as producer.
 /// A name that is taken gets a suffix "_1", "_2", ...
 struct pbitc_node *pbitc_graph_insert_node(struct pbitc_graph *graph, struct pbitc_node *position,
@@ -149,21 +151,26 @@ struct pbitc_node *pbitc_graph_insert_node(struct pbitc_graph *graph, struct pbi
 struct pbitc_value *pbitc_graph_find_value(const struct pbitc_graph *graph, const char *name); ///< or NULL
 
 /// Change.
-void pbitc_graph_remove_node(struct pbitc_graph *graph, struct pbitc_node *node); ///< its outputs lose their producer
+void pbitc_graph_remove_node(struct pbitc_graph *graph,
+                             struct pbitc_node *node); ///< its outputs lose their producer
 /// Every use of `old` (node inputs and graph outputs) becomes `replacement`. When `old` is a graph output the
-/// two swap names, so that outputs keep the name the model gave them. When `replacement` is itself an input or
-/// output of the graph, a graph output that is `old` stays `old`: one value cannot carry two of those names.
-void pbitc_graph_replace_uses(struct pbitc_graph *graph, struct pbitc_value *old, struct pbitc_value *replacement);
+/// two swap names, so that outputs keep the name the model gave them. When `replacement` is itself an input
+/// or output of the graph, a graph output that is `old` stays `old`: one value cannot carry two of those
+/// names.
+void pbitc_graph_replace_uses(struct pbitc_graph *graph, struct pbitc_value *old,
+                              struct pbitc_value *replacement);
 /// Removes nodes none of whose outputs is used; returns how many went.
 size_t pbitc_graph_remove_dead_nodes(struct pbitc_graph *graph);
-/// Sorts the list topologically, keeping the given order where it can. False: the graph has a cycle; the nodes of
-/// one cycle then have sort.on_cycle set.
+/// Sorts the list topologically, keeping the given order where it can. False: the graph has a cycle; the
+/// nodes of one cycle then have sort.on_cycle set.
 bool pbitc_graph_sort(struct pbitc_graph *graph);
 
 /// Reading.
-size_t pbitc_graph_use_count(const struct pbitc_graph *graph, const struct pbitc_value *value); ///< inputs + graph outputs
+size_t pbitc_graph_use_count(const struct pbitc_graph *graph,
+                             const struct pbitc_value *value); ///< inputs + graph outputs
 /// The only node that reads `value`, when it is read once and is no graph output; else NULL.
-struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph, const struct pbitc_value *value);
+struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph,
+                                             const struct pbitc_value *value);
 
 /// Attributes. Getters return `fallback` (or NULL and count 0) when the node does not have the attribute.
 const struct pbitc_attribute *pbitc_node_attribute(const struct pbitc_node *node, const char *name);
@@ -175,7 +182,8 @@ const float *pbitc_node_floats(const struct pbitc_node *node, const char *name, 
 /// Setters replace an attribute of the same name; false when out of memory. Data is copied into the arena.
 bool pbitc_node_set_int(struct pbitc_graph *graph, struct pbitc_node *node, const char *name, int64_t value);
 bool pbitc_node_set_float(struct pbitc_graph *graph, struct pbitc_node *node, const char *name, float value);
-bool pbitc_node_set_string(struct pbitc_graph *graph, struct pbitc_node *node, const char *name, const char *value);
+bool pbitc_node_set_string(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
+                           const char *value);
 bool pbitc_node_set_ints(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
                          const int64_t *values, size_t count);
 bool pbitc_node_set_floats(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
@@ -196,12 +204,12 @@ bool pbitc_node_set_input(struct pbitc_graph *graph, struct pbitc_node *node, si
 enum pbit_status pbitc_graph_verify(const struct pbitc_graph *graph, const char *after,
                                     struct pbitc_diagnostics *diagnostics);
 
-/// Deterministic text, the same for the same graph on every machine: header, inputs, constants (type, shape and
-/// a hash of the data), nodes with attributes in alphabetical order, outputs.
+/// Deterministic text, the same for the same graph on every machine: header, inputs, constants (type, shape
+/// and a hash of the data), nodes with attributes in alphabetical order, outputs.
 void pbitc_graph_print(const struct pbitc_graph *graph, FILE *stream);
 
-/// Copies the graph, constants included; only `quantized` of the nodes is shared with the original. NULL when out
-/// of memory.
+/// Copies the graph, constants included; only `quantized` of the nodes is shared with the original. NULL when
+/// out of memory.
 struct pbitc_graph *pbitc_graph_clone(const struct pbitc_graph *graph);
 
 #endif

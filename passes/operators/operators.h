@@ -1,5 +1,5 @@
-// The operator table: one line per operator in operators.def, from which come the enum, the table, the checks of
-// the importer and verifier, shape inference and evaluation. Operators are grouped in files by family.
+// The operator table: one line per operator in operators.def, from which come the enum, the table, the checks
+// of the importer and verifier, shape inference and evaluation. Operators are grouped in files by family.
 #ifndef PBITC_OPERATORS_H
 #define PBITC_OPERATORS_H
 
@@ -17,25 +17,28 @@ struct pbitc_evaluation {
     const struct pbitc_node *node;
     size_t input_count, output_count;
     const struct pbitc_tensor *const *inputs;
-    struct pbitc_tensor *outputs; ///< type and shape set by `infer`; data set by the interpreter before `evaluate`
+    struct pbitc_tensor
+        *outputs; ///< type and shape set by `infer`; data set by the interpreter before `evaluate`
     struct pbitc_diagnostics *diagnostics;
-    const struct pbitc_sampling *sampling; ///< how p-bit operators draw (interpreter/interpreter.h); NULL: their mean
+    const struct pbitc_sampling
+        *sampling; ///< how p-bit operators draw (interpreter/interpreter.h); NULL: their mean
     int threads;
     void *scratch; ///< scratch_bytes bytes, 64-aligned
     size_t scratch_bytes;
 };
 
-/// Sets type and shape of every output from the inputs' types and shapes (and from the DATA of inputs that the
-/// operator reads as parameters: Reshape's shape, Slice's starts, ...; data NULL means it is not known yet, which
-/// is then PBIT_ERROR_UNSUPPORTED). Reports what does not fit, naming the node. May set `scratch_bytes`.
+/// Sets type and shape of every output from the inputs' types and shapes (and from the DATA of inputs that
+/// the operator reads as parameters: Reshape's shape, Slice's starts, ...; data NULL means it is not known
+/// yet, which is then PBIT_ERROR_UNSUPPORTED). Reports what does not fit, naming the node. May set
+/// `scratch_bytes`.
 typedef enum pbit_status pbitc_infer_function(struct pbitc_evaluation *evaluation);
-/// Computes the outputs' data. Never reads or writes outside the shapes that `infer` fixed. Optional outputs that
-/// nobody reads have data NULL.
+/// Computes the outputs' data. Never reads or writes outside the shapes that `infer` fixed. Optional outputs
+/// that nobody reads have data NULL.
 typedef enum pbit_status pbitc_evaluate_function(struct pbitc_evaluation *evaluation);
 
 enum {
-    PBITC_OPERATOR_VIEW = 1,      ///< output 0 has input 0's bytes (Reshape, Flatten, Identity, ...): no copy
-    PBITC_OPERATOR_MONOTONE = 2,  ///< elementwise and non-decreasing
+    PBITC_OPERATOR_VIEW = 1,     ///< output 0 has input 0's bytes (Reshape, Flatten, Identity, ...): no copy
+    PBITC_OPERATOR_MONOTONE = 2, ///< elementwise and non-decreasing
     PBITC_OPERATOR_ACTIVATION = 4, ///< a neuron: swap-activations may replace it
     PBITC_OPERATOR_SHAPE_ONLY = 8, ///< reads the shapes of its inputs, never their data (Shape, Size)
     PBITC_OPERATOR_ANY_TYPE = 16   ///< takes 16-bit floats as they are; the others compute them in float32
@@ -49,7 +52,8 @@ struct pbitc_operator {
     unsigned flags;
     const char *attributes; ///< names and kinds: "axis:i kernel_shape:I alpha:f mode:s value:t"
     pbitc_infer_function *infer;
-    pbitc_evaluate_function *evaluate; ///< a view's copies the bytes, where the caller gives it memory of its own
+    pbitc_evaluate_function
+        *evaluate; ///< a view's copies the bytes, where the caller gives it memory of its own
 };
 
 const struct pbitc_operator *pbitc_operator_get(enum pbitc_operator_id id);

@@ -65,7 +65,8 @@ static uint32_t probability(const struct neuron *neuron, float z, float low, flo
 }
 
 /// Level of neuron number i; `lanes` and `order` are those of its image and pass.
-static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes, uint32_t order, size_t i, uint32_t p)
+static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes, uint32_t order, size_t i,
+                           uint32_t p)
 {
     uint32_t lane = (uint32_t)(i % PBIT_LANES), level = 0;
     if (neuron->sampler == PBIT_SAMPLER_IID && !neuron->multibit) {
