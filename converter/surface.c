@@ -84,7 +84,8 @@ static enum pbit_status run_trial(struct trial *trial)
     const uint8_t *inputs[] = {worker->pixels};
     for (size_t i = 0; i < request->samples_count; i++)
         options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
-    return pbit_run(request->model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
+    return pbit_run(request->model, &options, inputs, worker->sums, worker->workspace,
+                    worker->workspace_bytes);
 }
 
 static enum pbit_status run_image(struct measurement *measurement, struct worker *worker, size_t image)
