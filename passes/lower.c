@@ -152,20 +152,15 @@ static void lower_outputs(struct pbitc_lowering *lowering)
         const struct pbitc_placement *placement = &lowering->placements[made->index];
         if (!placement->holder)
             continue;
-        float scale = pbitc_output_scale(lowering, made),
-              *gain = pbitc_lowering_allocate(lowering, placement->channels, sizeof(float));
-        float *offset = pbitc_lowering_allocate(lowering, placement->channels, sizeof(float));
-        if (!gain || !offset)
+        struct pbitc_unit unit = pbitc_output_unit(lowering, made, placement->channels);
+        if (!unit.gain || !unit.offset)
             return;
-        for (uint32_t c = 0; c < placement->channels; c++)
-            gain[c] = 1 / scale;
-        struct pbitc_unit unit = {gain, offset};
         uint32_t tensor = pbitc_fixed_tensor(lowering, output->producer, made, &unit);
         if (tensor == UINT32_MAX)
             continue;
         lowering->program->tensors[tensor].name = output->name;
-        lowering->program->outputs[lowering->program->output_count++] =
-            (struct pbitc_program_output){tensor, (uint32_t)made->shape.rank - 1, softmax, false, scale};
+        lowering->program->outputs[lowering->program->output_count++] = (struct pbitc_program_output){
+            tensor, (uint32_t)made->shape.rank - 1, softmax, false, 1 / unit.gain[0]};
     }
 }
 
@@ -180,7 +175,6 @@ static enum pbit_status start(struct pbitc_lowering *lowering)
     enum pbit_status status = pbitc_place_values(graph, context, &lowering->placements);
     if (status != PBIT_OK)
         return status;
-    lowering->value_count = graph->value_count;
     lowering->units = pbitc_lowering_allocate(lowering, graph->value_count, sizeof(*lowering->units));
     lowering->tensors = pbitc_lowering_allocate(lowering, graph->value_count, sizeof(*lowering->tensors));
     lowering->standard = pbitc_lowering_allocate(lowering, graph->value_count, sizeof(*lowering->standard));

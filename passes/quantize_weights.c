@@ -91,21 +91,22 @@ static float step_at(const struct row *row, size_t group, size_t i)
     return row->factors ? *row->scale * row->factors[i / group] : *row->scale;
 }
 
+/// steps: float[groups] of scratch.
 static void choose_steps(const float *weights, const float *variance, size_t n, int bits, size_t group,
-                         struct row *row)
+                         float *steps, struct row *row)
 {
     float largest = 0;
-    for (size_t first = 0; first < n; first += group)
-        largest = fmaxf(largest, choose_step(weights + first, variance + first,
-                                             n - first < group ? n - first : group, bits));
+    for (size_t first = 0; first < n; first += group) {
+        size_t length = n - first < group ? n - first : group;
+        steps[first / group] = choose_step(weights + first, variance + first, length, bits);
+        largest = fmaxf(largest, steps[first / group]);
+    }
     if (!(largest > 0))
         largest = 1; // a row of zeros
     *row->scale = row->factors ? largest / 255 : largest;
-    for (size_t first = 0; first < n && row->factors; first += group) {
-        float step =
-            choose_step(weights + first, variance + first, n - first < group ? n - first : group, bits);
-        float factor = rintf(step / *row->scale);
-        row->factors[first / group] = factor < 1 ? 1 : (uint8_t)factor;
+    for (size_t g = 0; row->factors && g * group < n; g++) {
+        float factor = rintf(steps[g] / *row->scale);
+        row->factors[g] = factor < 1 ? 1 : (uint8_t)factor;
     }
 }
 
@@ -209,19 +210,20 @@ static bool allocate_result(struct pbitc_graph *graph, const struct pbitc_moment
     return result->weights && result->factors && result->scale && result->rounded && result->bias;
 }
 
-/// Row k of the layer. scratch: float[2][n].
+/// Row k of the layer. scratch: float[3][n].
 static void quantize_row(const struct pbitc_moments *moments, const struct statistics *statistics, size_t k,
                          struct result *result, float *scratch)
 {
     size_t n = moments->fan_in.count;
     const float *from = (const float *)moments->layer->inputs[1]->constant->data + k * n;
-    float *to = (float *)result->rounded->constant->data + k * n, *exact = scratch, *spent = scratch + n;
+    float *to = (float *)result->rounded->constant->data + k * n, *exact = scratch, *spent = scratch + n,
+          *steps = scratch + 2 * n;
     struct row row = {result->weights + k * n, result->group ? result->factors + k * result->groups : NULL,
                       &result->scale[k]};
     size_t group = result->group ? result->group : n;
     for (size_t i = 0; i < n; i++)
         exact[i] = spent[i] = from[moments->fan_in.source[i]] * input_scale(moments, k, i);
-    choose_steps(exact, statistics->variance, n, result->bits, group, &row);
+    choose_steps(exact, statistics->variance, n, result->bits, group, steps, &row);
     round_row(spent, n, result->bits, group, statistics->factor, &row);
     double shift = 0; // of the mean of the sum
     for (size_t i = 0; i < n; i++) {
@@ -241,14 +243,14 @@ static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *l
     size_t n = fan_in->count;
     struct result result = {.bits = bits, .group = group < n ? group : 0};
     struct pbitc_quantized *quantized = pbitc_arena_allocate(graph->arena, 1, sizeof(*quantized));
-    float *scratch = pbitc_arena_allocate(graph->arena, 4 * n, sizeof(float));
+    float *scratch = pbitc_arena_allocate(graph->arena, 5 * n, sizeof(float));
     if (!quantized || !scratch || !allocate_result(graph, moments, &result))
         return PBIT_ERROR_MEMORY;
     struct pbitc_shape shape;
     const float *bias = pbitc_constant_floats(layer, 2, &shape);
     if (bias)
         memcpy(result.bias->constant->data, bias, fan_in->outputs * sizeof(float));
-    struct statistics statistics = {.mean = scratch + 2 * n, .variance = scratch + 3 * n};
+    struct statistics statistics = {.mean = scratch + 3 * n, .variance = scratch + 4 * n};
     for (size_t k = 0; k < fan_in->outputs; k++) {
         if (k % fan_in->outputs_per_group == 0)
             find_statistics(moments, k / fan_in->outputs_per_group, &statistics);

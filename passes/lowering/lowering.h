@@ -19,7 +19,6 @@ struct pbitc_lowering {
     struct pbitc_unit *units;           ///< [value->index]; gain NULL: nobody asked yet
     uint32_t *tensors;                  ///< [value->index] program tensor of a holder + 1; 0: not made yet
     uint32_t *standard;                 ///< [value->index] program tensor after a PERMUTE + 1
-    size_t value_count;
     bool out_of_memory;
 };
 
@@ -31,8 +30,9 @@ void *pbitc_lowering_allocate(struct pbitc_lowering *lowering, size_t count, siz
 
 /// Walks backwards from the outputs and neurons and gives every fixed-point value its unit.
 void pbitc_choose_units(struct pbitc_lowering *lowering);
-/// The unit of a graph output in real numbers: 1 / gain.
-float pbitc_output_scale(const struct pbitc_lowering *lowering, const struct pbitc_value *output);
+/// The unit of a graph output in a tensor of `channels` channels: one gain for all of them, no offset.
+struct pbitc_unit pbitc_output_unit(struct pbitc_lowering *lowering, const struct pbitc_value *output,
+                                    uint32_t channels);
 
 /// The tensor that a value's elements lie in, for readers that follow placements[].position themselves.
 /// UINT32_MAX: none.

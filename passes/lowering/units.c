@@ -64,9 +64,10 @@ static float output_gain(const struct pbitc_lowering *lowering, const struct pbi
     return ldexpf(1, exponent > 40 ? 40 : exponent);
 }
 
-float pbitc_output_scale(const struct pbitc_lowering *lowering, const struct pbitc_value *output)
+struct pbitc_unit pbitc_output_unit(struct pbitc_lowering *lowering, const struct pbitc_value *output,
+                                    uint32_t channels)
 {
-    return 1 / output_gain(lowering, output);
+    return uniform_unit(lowering, channels, output_gain(lowering, output));
 }
 
 /// Hands the unit of a node's output to the inputs it is made of.
@@ -86,7 +87,7 @@ static void hand_back(struct pbitc_lowering *lowering, const struct pbitc_node *
         break;
     case PBITC_OP_Add: {
         struct pbitc_unit second = {unit->gain, pbitc_lowering_allocate(lowering, channels, sizeof(float))};
-        // The first operand that is fixed point, or the first of two levels, carries the offset.
+        // The first operand carries the offset, as in lower_add.
         ask(lowering, node, node->inputs[0], *unit);
         ask(lowering, node, node->inputs[1], second);
         break;
@@ -115,8 +116,7 @@ void pbitc_choose_units(struct pbitc_lowering *lowering)
             made = output->producer->inputs[0];
         uint32_t height, width, channels;
         if (pbitc_image_size(&made->shape, &height, &width, &channels))
-            ask(lowering, output->producer, made,
-                uniform_unit(lowering, channels, output_gain(lowering, made)));
+            ask(lowering, output->producer, made, pbitc_output_unit(lowering, made, channels));
     }
     for (struct pbitc_node *node = graph->last; node; node = node->previous) {
         struct pbitc_unit unit;

@@ -2,6 +2,7 @@
 #include "converter/data/dataset.h"
 #include "converter/data/npy.h"
 #include "converter/file.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -349,9 +350,5 @@ int main(void)
     tcase_add_test(tests, model_and_data_must_fit);
     Suite *suite = suite_create("dataset");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,6 +1,7 @@
 // Files are written whole or not at all.
 #include "converter/file.h"
 #include "converter/interrupt.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -186,9 +187,5 @@ int main(void)
     tcase_add_test(tests, hash_is_fnv1a);
     Suite *suite = suite_create("file");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 #include "converter/json.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -112,9 +113,5 @@ int main(void)
     tcase_add_test(tests, deep_nesting_ends);
     Suite *suite = suite_create("json");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

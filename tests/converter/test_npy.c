@@ -1,4 +1,5 @@
 #include "converter/data/npy.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -227,9 +228,5 @@ int main(void)
     tcase_add_test(tests, elements_are_read_by_their_type);
     Suite *suite = suite_create("npy");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

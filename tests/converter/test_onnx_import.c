@@ -4,6 +4,7 @@
 #include "passes/operators/operators.h"
 #include "tests/converter/onnx_builder.h"
 #include "tests/failing_allocator.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -1109,9 +1110,5 @@ static Suite *import_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(import_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(import_suite());
 }

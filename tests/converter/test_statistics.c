@@ -1,4 +1,5 @@
 #include "converter/statistics.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -52,9 +53,5 @@ int main(void)
     tcase_add_test(tests, two_proportion_z_of_certain_outcomes_is_0);
     Suite *suite = suite_create("statistics");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

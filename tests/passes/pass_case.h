@@ -4,6 +4,7 @@
 #define PBITC_TESTS_PASS_CASE_H
 
 #include "passes/pass_support.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <math.h>
@@ -299,11 +300,7 @@ static inline int pass_suite(const char *name, const TTest *const *tests, size_t
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }
 
 /// The last lines of a test program.

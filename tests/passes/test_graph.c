@@ -1,6 +1,7 @@
 // The graph (passes/ir/graph.h): making, changing, sorting, verifying, printing and copying it.
 #include "passes/operators/operators.h"
 #include "tests/failing_allocator.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -750,9 +751,5 @@ static Suite *graph_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(graph_suite());
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(graph_suite());
 }

@@ -3,6 +3,7 @@
 #include "passes/interpreter/memory_plan.h"
 #include "tests/failing_allocator.h"
 #include "tests/passes/operator_cases.h"
+#include "tests/run_suite.h"
 
 static const struct pbitc_shape unknown = {.rank = -1};
 
@@ -318,9 +319,5 @@ int main(void)
     tcase_add_test(tcase, constants_are_evaluated);
     tcase_add_test(tcase, any_allocation_may_fail);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 // The operators against naive loops and hand-computed values.
 #include "tests/passes/operator_cases.h"
+#include "tests/run_suite.h"
 
 #include <math.h>
 
@@ -998,9 +999,5 @@ int main(void)
     suite_add_tcase(suite, windows_and_reductions());
     suite_add_tcase(suite, elements());
     suite_add_tcase(suite, movement());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,5 +1,6 @@
 // pbit_model_open rejects every file that breaks a rule of runtime/FORMAT.md, and whatever it lets through
 // runs without touching memory that is not its own.
+#include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 
 #include <check.h>
@@ -772,9 +773,5 @@ int main(void)
     tcase_add_test(contract, file_bytes_need_no_alignment);
     tcase_add_test(contract, zero_options_are_the_files_defaults);
     suite_add_tcase(suite, contract);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

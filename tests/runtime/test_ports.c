@@ -1,4 +1,5 @@
 // Float images in, float results out: pbit_input_quantize and pbit_output_float.
+#include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 
 #include <check.h>
@@ -184,9 +185,5 @@ int main(void)
     tcase_add_test(ports, layers_are_described);
     tcase_add_test(ports, every_status_has_a_text);
     suite_add_tcase(suite, ports);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

@@ -1,4 +1,5 @@
 // pbit_run against the literal implementation of runtime/FORMAT.md, bit for bit, on random programs.
+#include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 #include "tests/runtime/reference.h"
 
@@ -128,9 +129,5 @@ int main(void)
     tcase_add_test(programs, random_programs_give_the_specified_bits);
     tcase_add_test(programs, many_passes_give_the_specified_bits);
     suite_add_tcase(suite, programs);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

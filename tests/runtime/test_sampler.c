@@ -1,5 +1,6 @@
 // How p-bits draw (runtime/FORMAT.md, section 4): strata, statistics, and what the bits do not depend on.
 #include "runtime/sampler.h"
+#include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 #include "tests/runtime/reference.h"
 
@@ -379,9 +380,5 @@ int main(void)
     tcase_add_test(runs, an_observer_sees_every_operation);
     tcase_add_test(runs, a_stopped_run_leaves_the_sums_so_far);
     suite_add_tcase(suite, runs);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_suite(suite);
 }

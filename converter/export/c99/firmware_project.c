@@ -110,7 +110,6 @@ static void write_inputs(const struct pbit_model *model, FILE *stream)
         for (uint32_t c = 0; c < port.channels; c++)
             fprintf(stream, "%s%.9g + %.9g * q", c ? ", " : "",
                     (double)pbit_load_f32(offsets + 4 * (size_t)c) + 0.0, // no -0
-
                     (double)pbit_load_f32(steps + 4 * (size_t)c));
         fputs(".\n", stream);
     }
