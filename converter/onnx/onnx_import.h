@@ -5,7 +5,7 @@
 #include "passes/ir/graph.h"
 
 enum {
-    PBITC_ONNX_OLDEST_OPSET = 7,
+    PBITC_ONNX_OLDEST_OPSET = 1,
     /// Opsets 23 to 28 only widen the operators we know: by types, and by attributes that would be noticed.
     PBITC_ONNX_NEWEST_OPSET = 28,
 };

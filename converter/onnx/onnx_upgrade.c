@@ -19,6 +19,7 @@ static const struct {
     const char *attribute;
     size_t input;
 } moved[] = {
+    {"Reshape", 5, "shape", 1},         {"TopK", 10, "k", 1},
     {"Slice", 10, "starts", 1},         {"Slice", 10, "ends", 2},
     {"Slice", 10, "axes", 3},           {"Pad", 11, "pads", 1},
     {"Squeeze", 13, "axes", 1},         {"Unsqueeze", 13, "axes", 1},
@@ -37,10 +38,9 @@ static const struct {
     bool any_value;
     int64_t value; ///< the one that may be dropped
 } obsolete[] = {
-    {"BatchNormalization", "consumed_inputs", true, 0},
     {"BatchNormalization", "is_test", true, 0},
     {"BatchNormalization", "spatial", false, 1},
-    {"Dropout", "consumed_inputs", true, 0},
+    {"Gemm", "broadcast", true, 0},
     {"Dropout", "is_test", true, 0},
     {"Dropout", "ratio", true, 0},
 };
@@ -103,6 +103,92 @@ static enum pbitc_type guess_type(const struct pbitc_value *value)
     return PBITC_FLOAT32;
 }
 
+/// Operators whose output has the rank of input 0.
+static bool keeps_rank(const struct pbitc_node *node)
+{
+    static const enum pbitc_operator_id ids[] = {
+        PBITC_OP_Conv,        PBITC_OP_ConvTranspose, PBITC_OP_MaxPool,
+        PBITC_OP_AveragePool, PBITC_OP_LRN,           PBITC_OP_BatchNormalization,
+        PBITC_OP_Add,         PBITC_OP_Mul,           PBITC_OP_InstanceNormalization,
+        PBITC_OP_Sub,         PBITC_OP_Div,           PBITC_OP_GlobalAveragePool,
+        PBITC_OP_Concat,      PBITC_OP_Transpose,     PBITC_OP_GlobalMaxPool,
+        PBITC_OP_Dropout,     PBITC_OP_Identity,      PBITC_OP_Softmax,
+        PBITC_OP_MatMul,      PBITC_OP_Pad,           PBITC_OP_Slice,
+    };
+    bool found = node->op && node->op->flags & PBITC_OPERATOR_ACTIVATION;
+    for (size_t i = 0; !found && i < sizeof(ids) / sizeof(ids[0]); i++)
+        found = pbitc_node_is(node, ids[i]);
+    return found;
+}
+
+/// The rank of a value as far as it can be told before shapes are inferred; -1 where it cannot.
+static int guess_rank(const struct pbitc_value *value)
+{
+    enum { NEAR = 1000 };
+    for (int steps = 0; value && steps < NEAR; steps++) {
+        const struct pbitc_node *producer = value->producer;
+        if (value->shape.rank >= 0)
+            return value->shape.rank;
+        if (producer && (pbitc_node_is(producer, PBITC_OP_Gemm) || pbitc_node_is(producer, PBITC_OP_Flatten)))
+            return 2;
+        if (!producer || !keeps_rank(producer))
+            break;
+        value = producer->input_count ? producer->inputs[0] : NULL;
+    }
+    return -1;
+}
+
+/// Until opset 6 the dimensions of input 1 stood for those of input 0 from `axis` on; now they are aligned at
+/// the end: input 1 gets as many dimensions of 1 as follow them.
+static bool align_operand(struct pbitc_onnx_importer *importer, struct pbitc_node *node, int64_t axis)
+{
+    struct pbitc_graph *graph = importer->graph;
+    struct pbitc_onnx_place place = place_of(node);
+    int rank = node->input_count > 1 ? guess_rank(node->inputs[0]) : -1;
+    int own = rank >= 0 ? guess_rank(node->inputs[1]) : -1;
+    int64_t axes[PBITC_MAX_RANK], count = rank - axis - own;
+    if (own < 0 || axis < 0 || axis > rank || count < 0) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, &place,
+                           "export the model with opset 7 or newer, or run onnx.version_converter",
+                           "the shapes that it broadcasts at axis %" PRId64 " are not known", axis);
+        return true;
+    }
+    if (count == 0 || own == 0)
+        return true;
+    for (int i = 0; i < count; i++)
+        axes[i] = own + i;
+    static const struct pbitc_shape unknown = {.rank = -1};
+    const char *name = pbitc_arena_format(graph->arena, "%s_aligned", node->name);
+    struct pbitc_value *aligned = name ? pbitc_graph_add_value(graph, name, PBITC_TYPE_NONE, &unknown) : NULL;
+    struct pbitc_node *unsqueeze =
+        aligned ? pbitc_graph_insert_node(graph, node, name, pbitc_operator_get(PBITC_OP_Unsqueeze),
+                                          &node->inputs[1], 1, &aligned, 1)
+                : NULL;
+    if (!unsqueeze)
+        return false;
+    unsqueeze->opset = PBITC_ONNX_NEWEST_OPSET;
+    aligned->mark = 1;
+    return add_input(importer, unsqueeze, 1, "axes", PBITC_INT64, &(struct pbitc_shape){1, {count}}, axes) &&
+           pbitc_node_set_input(graph, node, 1, aligned);
+}
+
+/// Broadcasting as until opset 6, asked for by attributes; PRelu's slopes have always stood for channels.
+static bool upgrade_broadcast(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
+{
+    bool prelu = pbitc_node_is(node, PBITC_OP_PRelu);
+    const struct pbitc_attribute *axis = pbitc_node_attribute(node, "axis");
+    if (prelu && node->input_count > 1 && guess_rank(node->inputs[1]) == 1 &&
+        pbitc_shape_elements(&node->inputs[1]->shape) != 1)
+        return align_operand(importer, node, 1);
+    if (prelu || !pbitc_node_attribute(node, "broadcast"))
+        return true;
+    if (axis && axis->kind == PBITC_ATTRIBUTE_INT && !align_operand(importer, node, axis->integer))
+        return false;
+    pbitc_node_remove_attribute(node, "broadcast");
+    pbitc_node_remove_attribute(node, "axis");
+    return true;
+}
+
 /// A float attribute becomes a scalar input of the type of input 0. Nothing happens when the node does not
 /// have it.
 static bool move_float(struct pbitc_onnx_importer *importer, struct pbitc_node *node, const char *attribute,
@@ -139,8 +225,10 @@ static bool count_parts(struct pbitc_onnx_importer *importer, struct pbitc_node 
 
 static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
 {
-    if (!move_lists(importer, node))
+    if (!move_lists(importer, node) || (node->opset < 7 && !upgrade_broadcast(importer, node)))
         return false;
+    if (pbitc_node_is(node, PBITC_OP_Concat) && node->opset < 4 && !pbitc_node_attribute(node, "axis"))
+        return pbitc_node_set_int(importer->graph, node, "axis", 1);
     if (pbitc_node_is(node, PBITC_OP_Clip) && node->opset < 11)
         return move_float(importer, node, "min", 1) && move_float(importer, node, "max", 2);
     if (pbitc_node_is(node, PBITC_OP_Pad) && node->opset < 11)
@@ -155,6 +243,8 @@ static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node
 
 static bool may_drop(const struct pbitc_node *node, const struct pbitc_attribute *attribute)
 {
+    if (strcmp(attribute->name, "consumed_inputs") == 0) // of opset 5 and before: a hint about memory
+        return true;
     for (size_t i = 0; i < OBSOLETE_COUNT; i++)
         if (strcmp(node->op->name, obsolete[i].op) == 0 &&
             strcmp(attribute->name, obsolete[i].attribute) == 0)

@@ -548,6 +548,35 @@ START_TEST(bad_attributes)
 }
 END_TEST
 
+/// Until opset 6 an operand stood for the dimensions from `axis` on.
+START_TEST(broadcasting_of_old_files)
+{
+    static const float bias[3];
+    struct builder b = builder_start(6);
+    builder_add_input(&b, "x", "N,3,4,5");
+    builder_add_output(&b, "y");
+    builder_add_initializer(&b, "bias", FLOAT, (int64_t[]){3, -1}, bias, sizeof(bias));
+    builder_add_node(&b, "first", "Relu", "x", "a");
+    Onnx__NodeProto *add = builder_add_node(&b, "node", "Add", "a,bias", "y");
+    builder_set_int(&b, add, "broadcast", 1);
+    builder_set_int(&b, add, "axis", 1);
+    struct outcome o = import_good(&b);
+    const struct pbitc_node *aligned = find_node(&o, "node")->inputs[1]->producer;
+    ck_assert(pbitc_node_is(aligned, PBITC_OP_Unsqueeze));
+    const struct pbitc_tensor *axes = aligned->inputs[1]->constant;
+    ck_assert_int_eq(axes->shape.dims[0], 2);
+    ck_assert_int_eq(((const int64_t *)axes->data)[0], 1);
+    ck_assert_int_eq(((const int64_t *)axes->data)[1], 2);
+    end(&b, &o);
+    b = start_one_node(6, "Relu", &add);
+    add = builder_add_node(&b, "sum", "Add", "x,unknown", "z");
+    builder_add_node(&b, "shape", "Reshape", "x,x", "unknown");
+    builder_set_int(&b, add, "broadcast", 1);
+    builder_set_int(&b, add, "axis", 1);
+    expect_only(&b, NULL, PBIT_ERROR_UNSUPPORTED, "sum", "that it broadcasts at axis 1 are not known");
+}
+END_TEST
+
 START_TEST(attribute_types_of_old_files)
 {
     Onnx__NodeProto *node;
@@ -625,7 +654,7 @@ END_TEST
 
 START_TEST(all_problems_at_once)
 {
-    struct builder b = builder_start(6);
+    struct builder b = builder_start(29);
     builder_add_input(&b, "x", "N,width");
     builder_add_output(&b, "y");
     builder_add_output(&b, "z");
@@ -636,7 +665,7 @@ START_TEST(all_problems_at_once)
     builder_set_float(&b, leaky, "slope", 1);
     struct outcome o = import_from(&b, NULL);
     ck_assert_uint_eq(pbitc_diagnostics_count(o.diagnostics), 7);
-    expect_listed(&o, "", "opset 6 is too old");
+    expect_listed(&o, "", "opset 29 is too new");
     expect_listed(&o, "x", "'width'");
     expect_listed(&o, "w", "raw_data");
     expect_listed(&o, "n0", "not supported");
@@ -1094,7 +1123,7 @@ static Suite *import_suite(void)
     ADD_TESTS(suite, "accepted", mlp_is_imported, symbolic_batches, initializers_listed_as_inputs,
               names_are_invented_and_made_unique, unsorted_nodes_are_sorted,
               omitted_inputs_and_unread_outputs, constant_nodes_become_constants, typed_data_of_every_kind,
-              default_domain_has_two_names, attribute_types_of_old_files);
+              default_domain_has_two_names, attribute_types_of_old_files, broadcasting_of_old_files);
     ADD_TESTS(suite, "refused", other_symbolic_dimensions_are_refused, narrow_data_out_of_range,
               wrong_amounts_of_data, impossible_dimensions, refused_kinds_of_tensors,
               unknown_operators_are_all_listed, opset_limits, subgraph_attributes, bad_attributes, bad_arity,
