@@ -205,8 +205,8 @@ static enum pbit_status measure_baseline(struct evaluation *evaluation, const st
         correct += evaluation->float_decisions[i] == (uint64_t)dataset->labels[i];
     struct pbitc_accuracy_report *report = &evaluation->report;
     report->has_baseline = true;
-    report->baseline = (double)correct / (double)dataset->images;
-    report->baseline_interval = pbitc_wilson(report->baseline, dataset->images);
+    report->baseline.accuracy = (double)correct / (double)dataset->images;
+    report->baseline.interval = pbitc_wilson(report->baseline.accuracy, dataset->images);
     report->baseline_hash = file->hash;
     return PBIT_OK;
 }
@@ -232,7 +232,8 @@ static void fill_cell(struct evaluation *evaluation, const struct pbitc_surface_
     cell->accuracy = (double)correct / trials;
     cell->interval = pbitc_wilson(cell->accuracy, report->images);
     // Counted, not subtracted: a drop of 40 in 2000 is exactly the 0.02 that a gate names.
-    cell->drop = (round(report->baseline * images) * (double)request->seed_count - (double)correct) / trials;
+    cell->drop =
+        (round(report->baseline.accuracy * images) * (double)request->seed_count - (double)correct) / trials;
     cell->agreement = (double)agreed / trials;
 }
 

@@ -13,10 +13,10 @@ void pbitc_report_write_csv(const struct pbitc_accuracy_report *report, FILE *st
                     cell->draws, report->first_seed + seed, cell->by_seed[seed], cell->accuracy,
                     cell->interval.low, cell->interval.high);
             if (report->has_baseline)
-                fprintf(stream, "%.6f", report->baseline);
+                fprintf(stream, "%.6f", report->baseline.accuracy);
             fprintf(stream, ",%zu\n", report->images);
         }
     }
     if (report->cell_count == 0 && report->has_baseline)
-        fprintf(stream, ",,,,,,,%.6f,%zu\n", report->baseline, report->images);
+        fprintf(stream, ",,,,,,,%.6f,%zu\n", report->baseline.accuracy, report->images);
 }

@@ -34,8 +34,8 @@ static void write_baseline(struct pbitc_json *json, const struct pbitc_accuracy_
         return;
     }
     pbitc_json_open_object(json, "baseline");
-    pbitc_json_real(json, "accuracy", report->baseline);
-    write_interval(json, report->baseline_interval);
+    pbitc_json_real(json, "accuracy", report->baseline.accuracy);
+    write_interval(json, report->baseline.interval);
     write_hash(json, report->baseline_hash);
     pbitc_json_close_object(json);
 }

@@ -14,8 +14,8 @@ static void write_facts(const struct pbitc_accuracy_report *report, FILE *stream
                 report->first_seed + report->seed_count - 1);
     if (report->has_baseline)
         fprintf(stream, "- float model: `%s`, accuracy %.2f %% (%.2f to %.2f)\n",
-                pbitc_hash_text(report->baseline_hash, hash), 100 * report->baseline,
-                100 * report->baseline_interval.low, 100 * report->baseline_interval.high);
+                pbitc_hash_text(report->baseline_hash, hash), 100 * report->baseline.accuracy,
+                100 * report->baseline.interval.low, 100 * report->baseline.interval.high);
 }
 
 void pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream)

@@ -15,8 +15,8 @@ void pbitc_report_write_text(const struct pbitc_accuracy_report *report, FILE *s
     fputs("; %, with 95 % intervals\n\n    m      T     m*T  accuracy          interval", stream);
     fputs(report->has_baseline && report->has_model ? "    drop   agreement\n" : "\n", stream);
     if (report->has_baseline) {
-        fprintf(stream, "float                  %8.2f", 100 * report->baseline);
-        print_interval(report->baseline_interval, stream);
+        fprintf(stream, "float                  %8.2f", 100 * report->baseline.accuracy);
+        print_interval(report->baseline.interval, stream);
         fputc('\n', stream);
     }
     for (size_t i = 0; i < report->cell_count; i++) {
