@@ -231,8 +231,14 @@ def train(name: str, recipe: Recipe, images: Tensor, labels: Tensor) -> nn.Modul
     return model.eval()
 
 
-def export(model: nn.Module, path: Path) -> None:
-    """Write the model to one ONNX file with a free batch size N.
+def export(
+    model: nn.Module,
+    path: Path,
+    shape: tuple[int, ...] = (1, 28, 28),
+    input_name: str = "image",
+    output_name: str = "logits",
+) -> None:
+    """Write the model to one ONNX file with a free batch size N; shape is that of one input.
 
     The exporter's own optimization folds batch normalization into the
     convolutions. It is left off, so that the model keeps these nodes; the
@@ -241,11 +247,11 @@ def export(model: nn.Module, path: Path) -> None:
     """
     program = torch.onnx.export(
         model,
-        (torch.zeros(2, 1, 28, 28),),
+        (torch.zeros(2, *shape),),
         dynamo=True,
         opset_version=OPSET,
-        input_names=["image"],
-        output_names=["logits"],
+        input_names=[input_name],
+        output_names=[output_name],
         dynamic_shapes=({0: "N"},),
         optimize=False,
         external_data=False,
