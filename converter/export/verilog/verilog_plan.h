@@ -1,0 +1,129 @@
+// How a .pbit file becomes hardware: stages that run one after the other, each with its own weights and input
+// buffers, and how wide each is built (its folding). The bits do not depend on the folding, the cycles do.
+//
+// A stage reads its input buffers, computes, and streams the elements of its output into the buffers of the
+// stages that read them. Stages that no random neuron precedes run once per image, the others once per tile
+// of up to `tile` passes: a word of weights is read once and used for all passes of the tile.
+#ifndef PBITC_VERILOG_PLAN_H
+#define PBITC_VERILOG_PLAN_H
+
+#include "passes/diagnostics.h"
+#include "runtime/format.h"
+
+#include <stdbool.h>
+
+enum {
+    PBITC_VERILOG_NONE = 0x7fffffff, ///< no such operation or stage
+    PBITC_VERILOG_TILE_LIMIT = 16,   ///< passes of a tile
+    PBITC_VERILOG_INPUTS_LIMIT = 64, ///< weights of a neuron that one cycle uses
+    PBITC_VERILOG_NEURONS_LIMIT = 1024,
+};
+
+enum pbitc_verilog_kind {
+    PBITC_VERILOG_CONV,    ///< accumulate: dense and convolution
+    PBITC_VERILOG_MAXPOOL, ///< where it could not be fused into the CONV before it
+    PBITC_VERILOG_SUMPOOL,
+    PBITC_VERILOG_ADD,
+    PBITC_VERILOG_COPY, ///< one input of a CONCAT, a PERMUTE, or a NEURON whose input is kept
+};
+
+/// The memory that one stage reads one input from; the producer fills it. Address: word * tile + pass.
+struct pbitc_verilog_buffer {
+    uint32_t tensor;
+    uint32_t width; ///< bits of an element
+    bool is_signed; ///< fixed-point numbers; else levels or probabilities
+    uint32_t lanes; ///< elements of a word, a power of two: the reader's `inputs`
+    uint32_t words; ///< per pass
+    uint32_t tile;  ///< passes held
+};
+
+struct pbitc_verilog_stage {
+    enum pbitc_verilog_kind kind;
+    uint32_t operation;  ///< CONV, MAXPOOL, SUMPOOL, ADD, CONCAT, PERMUTE or NEURON of the file
+    uint32_t pool;       ///< CONV: the MAXPOOL fused into it, or NONE: the maximum of the sums is taken
+    uint32_t activation; ///< NEURON whose P is computed at the end of this stage, or NONE
+    uint32_t draw;   ///< NEURON that draws at the end of this stage, or NONE. A NEURON behind a stage that
+                     ///< runs once per image computes P there and draws in a COPY stage of its own
+    uint32_t part;   ///< COPY of a CONCAT: which input
+    uint32_t output; ///< tensor that it fills
+    bool random;     ///< runs once per tile, else once per image
+
+    // CONV. The folding: `neurons` and `inputs` may be set by anyone before pbitc_verilog_plan_derive.
+    uint32_t neurons;          ///< NEURONS: output channels computed at once, 1..channels of a group
+    uint32_t inputs;           ///< INPUTS: fan-in used per cycle and neuron, a power of two
+    uint32_t fan_in, channels; ///< n; output channels
+    uint32_t groups;           ///< of channels (ONNX groups)
+    uint32_t positions;        ///< output pixels after the fused pool
+    uint32_t taps;             ///< positions of the CONV per output pixel: kh * kw of the fused pool, or 1
+    uint32_t planes;           ///< bits of a level: one cycle each
+    uint32_t weight_bits;      ///< of a stored weight: group factors are multiplied in
+    bool binary;               ///< weights of 1 bit: -1 and +1
+    uint32_t inputs_limit;     ///< largest legal `inputs`
+    uint32_t neurons_limit;    ///< largest legal `neurons`
+    uint64_t accumulates;      ///< per pass: fan_in * channels * positions * taps
+
+    // CONV, derived from the folding.
+    uint32_t chunks;                     ///< words of a neuron's fan-in
+    uint32_t blocks;                     ///< of `neurons` channels
+    uint32_t finishers;                  ///< serial multipliers that turn sums into z
+    uint32_t accumulator_bits, sum_bits; ///< of a sum; of one cycle's part of it
+    uint32_t multiplier_bits;            ///< of M_L: cycles of a finisher
+    uint32_t constant_bits;              ///< of the bias
+    uint32_t classes;                    ///< biases per channel: at the border zero points differ
+    uint32_t product_shift;
+
+    uint64_t weight_words, weight_word_bits;       ///< depth and width of the weight memory
+    uint64_t parameter_words, parameter_word_bits; ///< of the memory of multipliers and biases
+    uint64_t table_words, table_word_bits;         ///< theta or curve; 0 when there is none
+    uint32_t input_count;
+    struct pbitc_verilog_buffer *buffers; ///< [input_count]
+
+    uint64_t cycles_fixed, cycles_per_pass; ///< a tile of S passes takes cycles_fixed + S * cycles_per_pass
+};
+
+struct pbitc_verilog_plan {
+    const struct pbit_model *model;
+    uint32_t draws;       ///< m, fixed in the hardware
+    uint32_t max_samples; ///< largest T of the register
+    uint32_t tile;        ///< passes of a tile, a power of two
+    uint32_t stage_count;
+    struct pbitc_verilog_stage *stages;
+    uint32_t random_layers; ///< NEURONs that draw: each has a bank of 32 lanes, seeded in this order
+    uint64_t cycles_load, cycles_seed, cycles_output;
+};
+
+/// Makes the stages with a folding of 1 x 1 each. Reports everything that the hardware cannot do, and frees
+/// nothing on failure. Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
+enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const struct pbit_model *model,
+                                         uint32_t draws, uint32_t max_samples, uint32_t tile,
+                                         struct pbitc_diagnostics *diagnostics);
+void pbitc_verilog_plan_free(struct pbitc_verilog_plan *plan);
+
+/// Computes everything that depends on the folding of the stages, which must be legal.
+void pbitc_verilog_plan_derive(struct pbitc_verilog_plan *plan);
+
+/// Whether NEURONS x INPUTS can be built for this stage: NULL, or a phrase that says what is legal.
+const char *pbitc_verilog_folding_problem(const struct pbitc_verilog_stage *stage, uint32_t neurons,
+                                          uint32_t inputs);
+
+/// The name by which --parallel and reports call the stage: the ONNX node of its first operation.
+const char *pbitc_verilog_stage_name(const struct pbitc_verilog_plan *plan,
+                                     const struct pbitc_verilog_stage *stage);
+
+/// Clock cycles from the last byte of an image to the first logit, for T passes.
+uint64_t pbitc_verilog_cycles(const struct pbitc_verilog_plan *plan, uint32_t samples);
+
+/// What the user asked for; 0 where nothing was said.
+struct pbitc_verilog_budget {
+    uint64_t luts;
+    double frames_per_second, clock_mhz; ///< at `samples` passes
+    uint32_t samples;
+    const char *parallel; ///< "LAYER=NEURONSxINPUTS,...", or NULL
+};
+/// Chooses the folding of every CONV stage and calls pbitc_verilog_plan_derive. Errors: ARGUMENT (the text of
+/// --parallel), RANGE (the budget cannot hold the net: names the layer and what would fit).
+enum pbit_status pbitc_verilog_fold(struct pbitc_verilog_plan *plan,
+                                    const struct pbitc_verilog_budget *budget,
+                                    struct pbitc_diagnostics *diagnostics);
+
+#endif
