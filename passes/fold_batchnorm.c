@@ -90,7 +90,7 @@ enum pbit_status pbitc_fold_batchnorm(struct pbitc_graph *graph, struct pbitc_co
 {
     for (struct pbitc_node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        if (!pbitc_node_is(node, PBITC_OP_BatchNormalization))
+        if (!pbitc_node_is(node, PBITC_OP_BatchNormalization) || pbitc_node_int(node, "training_mode", 0))
             continue;
         enum pbit_status status = fold(graph, context, node, changed);
         if (status != PBIT_OK)

@@ -233,7 +233,8 @@ static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node
         return move_float(importer, node, "min", 1) && move_float(importer, node, "max", 2);
     if (pbitc_node_is(node, PBITC_OP_Pad) && node->opset < 11)
         return move_float(importer, node, "value", 2);
-    if ((pbitc_node_is(node, PBITC_OP_Softmax) || pbitc_node_is(node, PBITC_OP_LogSoftmax)) &&
+    if ((pbitc_node_is(node, PBITC_OP_Softmax) || pbitc_node_is(node, PBITC_OP_LogSoftmax) ||
+         pbitc_node_is(node, PBITC_OP_Hardmax)) &&
         node->opset < 13)
         return mark_legacy_softmax(importer, node);
     if (pbitc_node_is(node, PBITC_OP_Split) && node->opset < 18)

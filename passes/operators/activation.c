@@ -51,6 +51,8 @@ ACTIVATION(hard_sigmoid, ATTRIBUTE(alpha, 0.2f); ATTRIBUTE(beta, 0.5f), UNIT(alp
 ACTIVATION(hard_swish, NO_ATTRIBUTES, x *UNIT(x / 6 + (real)0.5))
 ACTIVATION(swish, ATTRIBUTE(alpha, 1.0f), x *SIGMOID(alpha *x))
 ACTIVATION(mish, NO_ATTRIBUTES, x *tanh(SOFTPLUS(x)))
+ACTIVATION(shrink, ATTRIBUTE(bias, 0.0f);
+           ATTRIBUTE(lambd, 0.5f), x<-lambd ? x + bias : x> lambd ? x - bias : 0)
 ACTIVATION(thresholded_relu, ATTRIBUTE(alpha, 1.0f), x > alpha ? x : 0)
 
 enum pbit_status infer_gelu(struct pbitc_evaluation *evaluation)

@@ -1,6 +1,5 @@
-// Element by element: arithmetic, comparison and logic with multidirectional broadcasting, and plain
-// functions.
-#include "passes/operators/operator_support.h"
+// Element by element: arithmetic, comparison and logic with multidirectional broadcasting.
+#include "passes/operators/elementwise.h"
 
 #include <string.h>
 #include <tgmath.h>
@@ -11,7 +10,7 @@ enum pbit_status infer_same(struct pbitc_evaluation *evaluation)
     return PBIT_OK;
 }
 
-static enum pbit_status infer_same_of(struct pbitc_evaluation *evaluation, unsigned types)
+enum pbit_status pbitc_infer_same(struct pbitc_evaluation *evaluation, unsigned types)
 {
     enum pbit_status status = pbitc_require_type(evaluation, 0, types);
     return status ? status : infer_same(evaluation);
@@ -19,22 +18,21 @@ static enum pbit_status infer_same_of(struct pbitc_evaluation *evaluation, unsig
 
 enum pbit_status infer_float(struct pbitc_evaluation *evaluation)
 {
-    return infer_same_of(evaluation, PBITC_TYPES_FLOAT);
+    return pbitc_infer_same(evaluation, PBITC_TYPES_FLOAT);
 }
 
 enum pbit_status infer_numeric(struct pbitc_evaluation *evaluation)
 {
-    return infer_same_of(evaluation, PBITC_TYPES_NUMERIC);
+    return pbitc_infer_same(evaluation, PBITC_TYPES_NUMERIC);
 }
 
 enum pbit_status infer_signed(struct pbitc_evaluation *evaluation)
 {
-    return infer_same_of(evaluation, PBITC_TYPES_FLOAT | PBITC_TYPES_SIGNED);
+    return pbitc_infer_same(evaluation, PBITC_TYPES_FLOAT | PBITC_TYPES_SIGNED);
 }
 
-/// All inputs of one type out of `types`, broadcast together; NONE: the output has that type too.
-static enum pbit_status infer_broadcast(struct pbitc_evaluation *evaluation, unsigned types,
-                                        enum pbitc_type result)
+enum pbit_status pbitc_infer_broadcast(struct pbitc_evaluation *evaluation, unsigned types,
+                                       enum pbitc_type result)
 {
     enum pbit_status status = pbitc_require_type(evaluation, 0, types);
     if (!status)
@@ -49,22 +47,22 @@ static enum pbit_status infer_broadcast(struct pbitc_evaluation *evaluation, uns
 
 enum pbit_status infer_arithmetic(struct pbitc_evaluation *evaluation)
 {
-    return infer_broadcast(evaluation, PBITC_TYPES_NUMERIC, PBITC_TYPE_NONE);
+    return pbitc_infer_broadcast(evaluation, PBITC_TYPES_NUMERIC, PBITC_TYPE_NONE);
 }
 
 enum pbit_status infer_mean(struct pbitc_evaluation *evaluation)
 {
-    return infer_broadcast(evaluation, PBITC_TYPES_FLOAT, PBITC_TYPE_NONE);
+    return pbitc_infer_broadcast(evaluation, PBITC_TYPES_FLOAT, PBITC_TYPE_NONE);
 }
 
 enum pbit_status infer_comparison(struct pbitc_evaluation *evaluation)
 {
-    return infer_broadcast(evaluation, PBITC_TYPES_NUMERIC | PBITC_TYPES_BOOL, PBITC_BOOL);
+    return pbitc_infer_broadcast(evaluation, PBITC_TYPES_NUMERIC | PBITC_TYPES_BOOL, PBITC_BOOL);
 }
 
 enum pbit_status infer_logical(struct pbitc_evaluation *evaluation)
 {
-    return infer_broadcast(evaluation, PBITC_TYPES_BOOL, PBITC_BOOL);
+    return pbitc_infer_broadcast(evaluation, PBITC_TYPES_BOOL, PBITC_BOOL);
 }
 
 enum pbit_status infer_mod(struct pbitc_evaluation *evaluation)
@@ -75,47 +73,6 @@ enum pbit_status infer_mod(struct pbitc_evaluation *evaluation)
                                pbitc_type_name(evaluation->inputs[0]->type));
     return infer_arithmetic(evaluation);
 }
-
-/// An operation on two tensors that broadcast to `output`, which may be `left` itself.
-typedef void binary_function(const struct pbitc_tensor *left, const struct pbitc_tensor *right,
-                             struct pbitc_tensor *output);
-
-/// One case per element type: computes `expression` of x and y, of type `element`, into `result` elements.
-#define BINARY_CASE(type, element, result, expression)                                                       \
-    case type:                                                                                               \
-        for (; !walk.done; pbitc_walk_next(&walk)) {                                                         \
-            const element *xs = (const element *)left->data + walk.offset[0];                                \
-            const element *ys = (const element *)right->data + walk.offset[1];                               \
-            result *out = (result *)output->data + walk.position;                                            \
-            if (walk.step[0] == 1 && walk.step[1] == 1)                                                      \
-                for (int64_t i = 0; i < walk.length; i++) {                                                  \
-                    const element x = xs[i], y = ys[i];                                                      \
-                    out[i] = (result)(expression);                                                           \
-                }                                                                                            \
-            else if (walk.step[0] == 1)                                                                      \
-                for (int64_t i = 0; i < walk.length; i++) {                                                  \
-                    const element x = xs[i], y = ys[0];                                                      \
-                    out[i] = (result)(expression);                                                           \
-                }                                                                                            \
-            else                                                                                             \
-                for (int64_t i = 0; i < walk.length; i++) {                                                  \
-                    const element x = xs[0], y = ys[i * walk.step[1]];                                       \
-                    out[i] = (result)(expression);                                                           \
-                }                                                                                            \
-        }                                                                                                    \
-        break;
-
-#define BINARY_FUNCTION(name, cases)                                                                         \
-    static void name(const struct pbitc_tensor *left, const struct pbitc_tensor *right,                      \
-                     struct pbitc_tensor *output)                                                            \
-    {                                                                                                        \
-        struct pbitc_walk walk;                                                                              \
-        pbitc_walk_broadcast(&walk, &output->shape, 2,                                                       \
-                             (const struct pbitc_shape *const[]){&left->shape, &right->shape});              \
-        switch (left->type) {                                                                                \
-            cases default : break;                                                                           \
-        }                                                                                                    \
-    }
 
 #define ADD(type, element, modular) BINARY_CASE(type, element, element, (modular)x + (modular)y)
 #define SUBTRACT(type, element, modular) BINARY_CASE(type, element, element, (modular)x - (modular)y)
@@ -161,13 +118,6 @@ BINARY_FUNCTION(less_or_equal, WITH_BOOL(LESS_OR_EQUAL))
 BINARY_FUNCTION(both, BINARY_CASE(PBITC_BOOL, uint8_t, uint8_t, x &&y))
 BINARY_FUNCTION(either, BINARY_CASE(PBITC_BOOL, uint8_t, uint8_t, x || y))
 BINARY_FUNCTION(one_of, BINARY_CASE(PBITC_BOOL, uint8_t, uint8_t, !x != !y))
-
-#define BINARY_OPERATOR(name, function, left, right)                                                         \
-    enum pbit_status evaluate_##name(struct pbitc_evaluation *evaluation)                                    \
-    {                                                                                                        \
-        function(evaluation->inputs[left], evaluation->inputs[right], &evaluation->outputs[0]);              \
-        return PBIT_OK;                                                                                      \
-    }
 
 BINARY_OPERATOR(add, add, 0, 1)
 BINARY_OPERATOR(sub, subtract, 0, 1)
@@ -365,50 +315,3 @@ enum pbit_status evaluate_where(struct pbitc_evaluation *evaluation)
     }
     return PBIT_OK;
 }
-
-#define UNARY_CASE(type, element, expression)                                                                \
-    case type: {                                                                                             \
-        const element *xs = evaluation->inputs[0]->data;                                                     \
-        element *out = evaluation->outputs[0].data;                                                          \
-        for (int64_t i = 0; i < count; i++) {                                                                \
-            const element x = xs[i];                                                                         \
-            out[i] = (element)(expression);                                                                  \
-        }                                                                                                    \
-        break;                                                                                               \
-    }
-
-#define UNARY_OPERATOR(name, cases)                                                                          \
-    enum pbit_status evaluate_##name(struct pbitc_evaluation *evaluation)                                    \
-    {                                                                                                        \
-        int64_t count = pbitc_shape_elements(&evaluation->outputs[0].shape);                                 \
-        switch (evaluation->inputs[0]->type) {                                                               \
-            cases default : break;                                                                           \
-        }                                                                                                    \
-        return PBIT_OK;                                                                                      \
-    }
-
-#define FLOAT_OPERATOR(name, expression)                                                                     \
-    UNARY_OPERATOR(name, UNARY_CASE(PBITC_FLOAT32, float, expression)                                        \
-                             UNARY_CASE(PBITC_FLOAT64, double, expression))
-
-FLOAT_OPERATOR(sqrt, sqrt(x))
-FLOAT_OPERATOR(exp, exp(x))
-FLOAT_OPERATOR(log, log(x))
-FLOAT_OPERATOR(erf, erf(x))
-FLOAT_OPERATOR(sin, sin(x))
-FLOAT_OPERATOR(cos, cos(x))
-FLOAT_OPERATOR(floor, floor(x))
-FLOAT_OPERATOR(ceil, ceil(x))
-FLOAT_OPERATOR(round, rint(x)) // halves go to the even neighbour
-FLOAT_OPERATOR(reciprocal, 1 / x)
-
-#define NEGATE(type, element, modular) UNARY_CASE(type, element, (modular)0 - (modular)x)
-#define NEGATE_FLOAT(type, element, modular) UNARY_CASE(type, element, -x)
-UNARY_OPERATOR(neg, PBITC_FOR_FLOAT_TYPES(NEGATE_FLOAT) PBITC_FOR_INTEGER_TYPES(NEGATE))
-
-#define MAGNITUDE(type, element, modular)                                                                    \
-    UNARY_CASE(type, element, x > (element)0 ? (modular)x : (modular)0 - (modular)x)
-#define MAGNITUDE_FLOAT(type, element, modular) UNARY_CASE(type, element, fabs(x))
-UNARY_OPERATOR(abs, PBITC_FOR_FLOAT_TYPES(MAGNITUDE_FLOAT) PBITC_FOR_INTEGER_TYPES(MAGNITUDE))
-
-UNARY_OPERATOR(not, UNARY_CASE(PBITC_BOOL, uint8_t, !x))

@@ -25,14 +25,19 @@ enum pbit_status infer_identity(struct pbitc_evaluation *evaluation)
     return set_same_type(evaluation, &evaluation->inputs[0]->shape);
 }
 
-/// Dropout drops nothing in inference. Inputs: data, ratio, training_mode; output 1 is the mask, all true.
+/// Dropout drops nothing in inference, nor in training with a ratio of 0. Inputs: data, ratio, training_mode;
+/// output 1 is the mask, all true.
 enum pbit_status infer_dropout(struct pbitc_evaluation *evaluation)
 {
-    const struct pbitc_tensor *training = pbitc_input(evaluation, 2);
+    const struct pbitc_tensor *ratio = pbitc_input(evaluation, 1), *training = pbitc_input(evaluation, 2);
     enum pbit_status status = pbitc_require_scalar(evaluation, 2);
     if (!status)
         status = pbitc_require_parameter(evaluation, 2, "training_mode", PBITC_TYPES_BOOL);
-    if (!status && training && *(const uint8_t *)training->data)
+    bool drops = !status && training && *(const uint8_t *)training->data;
+    if (drops && ratio && ratio->data && pbitc_shape_elements(&ratio->shape) == 1 &&
+        pbitc_real_at(ratio, 0) == 0)
+        drops = false;
+    if (drops)
         status = PBITC_REFUSE(evaluation, "export the model in inference mode (model.eval())",
                               "training_mode = true");
     pbitc_set_output(evaluation, 1, PBITC_BOOL, &evaluation->inputs[0]->shape);

@@ -22,21 +22,51 @@ static int64_t channel_count(const struct pbitc_shape *shape)
 
 enum pbit_status infer_batch_normalization(struct pbitc_evaluation *evaluation)
 {
-    if (pbitc_node_int(evaluation->node, "training_mode", 0))
-        return PBITC_REFUSE(evaluation, "export the model in inference mode (model.eval())",
-                            "training_mode = 1");
+    bool training = pbitc_node_int(evaluation->node, "training_mode", 0) != 0;
     enum pbit_status status = pbitc_require_same_type(evaluation);
+    if (!training && evaluation->output_count > 1)
+        status = PBITC_MALFORMED(evaluation, "running statistics as outputs without training_mode = 1");
     if (!status)
         status = pbitc_require_rank(evaluation, 0, 1, PBITC_MAX_RANK);
     if (!status)
         status = require_vectors(evaluation, channel_count(&evaluation->inputs[0]->shape));
+    for (size_t i = 1; i < 3; i++)
+        pbitc_set_output(evaluation, i, evaluation->inputs[0]->type, &evaluation->inputs[2 + i]->shape);
+    if (!status && training &&
+        !pbitc_add_scratch(evaluation, 2 * channel_count(&evaluation->inputs[0]->shape), sizeof(double)))
+        status = PBITC_REFUSE(evaluation, NULL, "too many channels");
     return status ? status : infer_float(evaluation);
 }
+
+/// Mean and variance of every channel over the batch: `mean` and the `channels` numbers after it.
+#define BATCH_STATISTICS(element)                                                                            \
+    for (int64_t c = 0; c < channels; c++) {                                                                 \
+        double sum = 0, squares = 0, count = (double)(images * size);                                        \
+        for (int64_t i = 0; i < images * size; i++)                                                          \
+            sum += (double)input_at(element, i);                                                             \
+        sum /= count;                                                                                        \
+        for (int64_t i = 0; i < images * size; i++)                                                          \
+            squares += ((double)input_at(element, i) - sum) * ((double)input_at(element, i) - sum);          \
+        ((element *)means)[c] = (element)sum;                                                                \
+        ((element *)means)[channels + c] = (element)(squares / count);                                       \
+        for (size_t o = 0; o < 2; o++)                                                                       \
+            if (pbitc_output_used(evaluation, 1 + o))                                                        \
+                ((element *)evaluation->outputs[1 + o].data)[c] =                                            \
+                    ((const element *)evaluation->inputs[3 + o]->data)[c] * momentum +                       \
+                    ((element *)means)[o * (size_t)channels + (size_t)c] * (1 - momentum);                   \
+    }
+#define input_at(element, i)                                                                                 \
+    ((const element *)evaluation->inputs[0]->data)[((i) / size * channels + c) * size + (i) % size]
 
 #define BATCH_NORMALIZE(element)                                                                             \
     {                                                                                                        \
         const element *scale = evaluation->inputs[1]->data, *shift = evaluation->inputs[2]->data;            \
         const element *mean = evaluation->inputs[3]->data, *variance = evaluation->inputs[4]->data;          \
+        if (means) {                                                                                         \
+            BATCH_STATISTICS(element)                                                                        \
+            mean = means;                                                                                    \
+            variance = mean + channels;                                                                      \
+        }                                                                                                    \
         for (int64_t plane = 0; plane < images * channels; plane++) {                                        \
             const element *input = (const element *)evaluation->inputs[0]->data + plane * size;              \
             element *output = (element *)evaluation->outputs[0].data + plane * size;                         \
@@ -52,7 +82,9 @@ enum pbit_status evaluate_batch_normalization(struct pbitc_evaluation *evaluatio
 {
     const struct pbitc_shape *shape = &evaluation->inputs[0]->shape;
     float epsilon = pbitc_node_float(evaluation->node, "epsilon", 1e-5f);
+    float momentum = pbitc_node_float(evaluation->node, "momentum", 0.9f);
     int64_t images = shape->dims[0], channels = channel_count(shape);
+    void *means = pbitc_node_int(evaluation->node, "training_mode", 0) ? evaluation->scratch : NULL;
     int64_t size = shape->rank > 2 ? pbitc_extent(shape, 2, shape->rank) : 1;
     if (evaluation->inputs[0]->type == PBITC_FLOAT32)
         BATCH_NORMALIZE(float)
@@ -271,6 +303,30 @@ static enum pbit_status normalize_lines(struct pbitc_evaluation *evaluation, boo
         SOFTMAX_LINES(float, logarithm)
     else
         SOFTMAX_LINES(double, logarithm)
+    return PBIT_OK;
+}
+
+#define HARDMAX_LINES(element)                                                                               \
+    for (int64_t l = 0; l < lines.outer * lines.inner; l++) {                                                \
+        int64_t start = l / lines.inner * lines.count * lines.inner + l % lines.inner, best = 0;             \
+        const element *input = (const element *)evaluation->inputs[0]->data + start;                         \
+        element *output = (element *)evaluation->outputs[0].data + start;                                    \
+        for (int64_t i = 1; i < lines.count; i++)                                                            \
+            best = input[i * lines.inner] > input[best * lines.inner] ? i : best;                            \
+        for (int64_t i = 0; i < lines.count; i++)                                                            \
+            output[i * lines.inner] = i == best;                                                             \
+    }
+
+/// Hardmax: 1 for the first maximum of each line, 0 for the rest.
+enum pbit_status evaluate_hardmax(struct pbitc_evaluation *evaluation)
+{
+    struct lines lines = softmax_lines(evaluation);
+    if (lines.count == 0)
+        return PBIT_OK;
+    if (evaluation->inputs[0]->type == PBITC_FLOAT32)
+        HARDMAX_LINES(float)
+    else
+        HARDMAX_LINES(double)
     return PBIT_OK;
 }
 

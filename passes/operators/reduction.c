@@ -35,8 +35,11 @@ enum pbit_status infer_reduction(struct pbitc_evaluation *evaluation)
     bool extreme = pbitc_node_is(evaluation->node, PBITC_OP_ReduceMax) ||
                    pbitc_node_is(evaluation->node, PBITC_OP_ReduceMin);
     bool reduced[PBITC_MAX_RANK];
-    enum pbit_status status =
-        pbitc_require_type(evaluation, 0, PBITC_TYPES_NUMERIC | (extreme ? PBITC_TYPES_BOOL : 0u));
+    bool logarithm = pbitc_node_is(evaluation->node, PBITC_OP_ReduceLogSum) ||
+                     pbitc_node_is(evaluation->node, PBITC_OP_ReduceLogSumExp);
+    enum pbit_status status = pbitc_require_type(
+        evaluation, 0,
+        logarithm ? (unsigned)PBITC_TYPES_FLOAT : PBITC_TYPES_NUMERIC | (extreme ? PBITC_TYPES_BOOL : 0u));
     if (!status)
         status = reduction_axes(evaluation, reduced);
     if (status)
@@ -85,6 +88,22 @@ static void reduction_begin(struct reduction *reduction, const struct pbitc_shap
         }                                                                                                    \
     break;
 
+/// log(sum(exp(x))) from its running maximum and the sum of exp(x - maximum).
+struct exponential_sum {
+    double largest, total;
+};
+
+static struct exponential_sum add_exponential(struct exponential_sum state, double x)
+{
+    if (x <= state.largest)
+        state.total += x == state.largest ? 1 : exp(x - state.largest);
+    else if (x > state.largest)
+        state = (struct exponential_sum){x, state.total * exp(state.largest - x) + 1};
+    else
+        state = (struct exponential_sum){x, x}; // not a number
+    return state;
+}
+
 /// sum: type of sums and products (integers modulo 2^64); quotient: in which the mean is divided.
 #define REDUCE_TYPE(type, element, sum, quotient, lowest, highest)                                           \
     case type: {                                                                                             \
@@ -104,6 +123,13 @@ static void reduction_begin(struct reduction *reduction, const struct pbitc_shap
             REDUCE(element, sum, 0, state += (sum)x * (sum)x, sqrt((double)state))                           \
         case PBITC_OP_ReduceSumSquare:                                                                       \
             REDUCE(element, sum, 0, state += (sum)x * (sum)x, state)                                         \
+        case PBITC_OP_ReduceLogSum:                                                                          \
+            REDUCE(element, sum, 0, state += (sum)x, log((double)state))                                     \
+        case PBITC_OP_ReduceLogSumExp: {                                                                     \
+            const struct exponential_sum none = {-INFINITY, 0};                                              \
+            REDUCE(element, struct exponential_sum, none, state = add_exponential(state, (double)x),         \
+                   state.largest + log(state.total))                                                         \
+        }                                                                                                    \
         case PBITC_OP_ReduceMax:                                                                             \
             REDUCE(element, element, lowest, state = x > state ? x : state, state)                           \
         default: /* ReduceMin */                                                                             \
@@ -187,6 +213,56 @@ enum pbit_status evaluate_arg(struct pbitc_evaluation *evaluation)
     int64_t count = shape->dims[axis], *output = evaluation->outputs[0].data;
     switch (evaluation->inputs[0]->type) {
         PBITC_FOR_NUMERIC_TYPES(FIND_EXTREME)
+    default:
+        break;
+    }
+    return status;
+}
+
+/// CumSum: input 1 is the axis.
+enum pbit_status infer_cumulative(struct pbitc_evaluation *evaluation)
+{
+    int axis;
+    enum pbit_status status = pbitc_require_scalar(evaluation, 1);
+    if (!status)
+        status = pbitc_require_parameter(evaluation, 1, "axis", PBITC_TYPES_INDEX);
+    if (!status)
+        status = pbitc_axis(evaluation, pbitc_integer_at(evaluation->inputs[1], 0),
+                            evaluation->inputs[0]->shape.rank, &axis);
+    return status ? status : infer_numeric(evaluation);
+}
+
+#define CUMULATE(type, element, sum)                                                                         \
+    case type:                                                                                               \
+        for (int64_t o = 0; o < outer * inner; o++) {                                                        \
+            int64_t start = (o / inner * count + (reverse ? count - 1 : 0)) * inner + o % inner;             \
+            const element *from = (const element *)evaluation->inputs[0]->data + start;                      \
+            element *to = (element *)evaluation->outputs[0].data + start;                                    \
+            sum total = 0;                                                                                   \
+            for (int64_t i = 0; i < count; i++, from += step, to += step) {                                  \
+                if (exclusive)                                                                               \
+                    *to = (element)total;                                                                    \
+                total = (sum)(element)(total + (sum)*from);                                                  \
+                if (!exclusive)                                                                              \
+                    *to = (element)total;                                                                    \
+            }                                                                                                \
+        }                                                                                                    \
+        break;
+
+enum pbit_status evaluate_cumulative_sum(struct pbitc_evaluation *evaluation)
+{
+    const struct pbitc_shape *shape = &evaluation->inputs[0]->shape;
+    bool exclusive = pbitc_node_int(evaluation->node, "exclusive", 0) != 0;
+    bool reverse = pbitc_node_int(evaluation->node, "reverse", 0) != 0;
+    int axis = 0;
+    enum pbit_status status =
+        pbitc_axis(evaluation, pbitc_integer_at(evaluation->inputs[1], 0), shape->rank, &axis);
+    int64_t outer = pbitc_extent(shape, 0, axis), inner = pbitc_extent(shape, axis + 1, shape->rank);
+    int64_t count = shape->dims[axis], step = reverse ? -inner : inner;
+    if (status || count == 0)
+        return status;
+    switch (evaluation->inputs[0]->type) {
+        PBITC_FOR_NUMERIC_TYPES(CUMULATE)
     default:
         break;
     }
