@@ -23,7 +23,7 @@ enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct 
     size_t fixed = fixed_batch(graph);
     model->fixed = fixed != 0;
     model->batch = fixed ? fixed : batch;
-    enum pbit_status status = pbitc_infer_shapes(graph, (int64_t)model->batch, diagnostics);
+    enum pbit_status status = pbitc_infer_known_shapes(graph, (int64_t)model->batch, diagnostics);
     if (status == PBIT_OK)
         status = pbitc_interpreter_create(graph, threads, NULL, diagnostics, &model->interpreter);
     return status;

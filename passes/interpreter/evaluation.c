@@ -8,6 +8,11 @@
 /// Limits of a node that computes 16-bit floats in float32.
 enum { MAX_WIDENED = 32, MAX_OUTPUTS = 4 };
 
+enum { SCRATCH_ALIGNMENT = 64 };
+
+/// What one node may use when its shapes depend on data, so that nobody can say beforehand how much that is.
+static const size_t MAX_COMPLETE_BYTES = (size_t)4 << 30;
+
 struct widened {
     struct pbitc_tensor inputs[MAX_WIDENED], outputs[MAX_OUTPUTS];
     const struct pbitc_tensor *pointers[MAX_WIDENED];
@@ -75,6 +80,7 @@ static enum pbit_status infer_widened(struct pbitc_evaluation *evaluation)
     enum pbit_status status = widen(evaluation, &widened);
     if (!status)
         status = evaluation->node->op->infer(&widened.evaluation);
+    evaluation->deferred = widened.evaluation.deferred;
     if (status)
         return status;
     evaluation->scratch_bytes = (widened.evaluation.scratch_bytes + 63) & ~(size_t)63;
@@ -165,6 +171,7 @@ static enum pbit_status check_operands(const struct pbitc_evaluation *evaluation
 enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation)
 {
     evaluation->scratch_bytes = 0;
+    evaluation->deferred = NULL;
     for (size_t i = 0; i < evaluation->output_count; i++)
         evaluation->outputs[i] = (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
     enum pbit_status status = check_operands(evaluation);
@@ -185,4 +192,54 @@ enum pbit_status pbitc_evaluation_run(struct pbitc_evaluation *evaluation)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, limit_blas_threads);
     return must_widen(evaluation) ? run_widened(evaluation) : evaluation->node->op->evaluate(evaluation);
+}
+
+static bool within_limit(const struct pbitc_evaluation *evaluation)
+{
+    size_t left = MAX_COMPLETE_BYTES;
+    for (size_t i = 0; i < evaluation->output_count; i++) {
+        size_t bytes = evaluation->node->outputs[i] ? pbitc_tensor_size(&evaluation->outputs[i]) : 0;
+        if (bytes > left)
+            return false;
+        left -= bytes;
+    }
+    return evaluation->scratch_bytes <= left;
+}
+
+/// Memory for the outputs that are wanted, and aligned scratch memory inside *block.
+static bool allocate_results(struct pbitc_evaluation *evaluation, const struct pbitc_allocator *allocator,
+                             void **block)
+{
+    for (size_t i = 0; i < evaluation->output_count; i++)
+        if (evaluation->node->outputs[i] && !(evaluation->outputs[i].data = pbitc_allocate(
+                                                  allocator, pbitc_tensor_size(&evaluation->outputs[i]) + 1)))
+            return false;
+    if (!(*block = pbitc_allocate(allocator, evaluation->scratch_bytes + SCRATCH_ALIGNMENT)))
+        return false;
+    evaluation->scratch = (unsigned char *)*block + (-(uintptr_t)*block & (SCRATCH_ALIGNMENT - 1));
+    return true;
+}
+
+enum pbit_status pbitc_evaluation_complete(struct pbitc_evaluation *evaluation,
+                                           const struct pbitc_allocator *allocator)
+{
+    enum pbit_status status = pbitc_evaluation_infer(evaluation);
+    if (status)
+        return status;
+    if (!within_limit(evaluation))
+        return PBITC_REFUSE(evaluation, "check the model and its input",
+                            "a result of shape %s, which depends on data, needs more than %zu GiB",
+                            pbitc_shape_format(&evaluation->outputs[0].shape).text, MAX_COMPLETE_BYTES >> 30);
+    void *block = NULL;
+    if (!allocate_results(evaluation, allocator, &block))
+        status = pbitc_report_node(evaluation->diagnostics, PBIT_ERROR_MEMORY, evaluation->node, NULL,
+                                   "out of memory");
+    else
+        status = pbitc_evaluation_run(evaluation);
+    pbitc_release(allocator, block);
+    for (size_t i = 0; status && i < evaluation->output_count; i++) {
+        pbitc_release(allocator, evaluation->outputs[i].data);
+        evaluation->outputs[i].data = NULL;
+    }
+    return status;
 }

@@ -1,6 +1,8 @@
 #include "passes/interpreter/evaluation.h"
 #include "passes/interpreter/inference.h"
 
+#include "passes/operators/operator_support.h"
+
 #include <stdio.h>
 
 /// Nodes with larger results are not evaluated while shapes are inferred.
@@ -47,8 +49,9 @@ bool pbitc_inference_create(struct pbitc_inference *inference, const struct pbit
     PBITC_FOR_EACH_NODE(node, graph)
     inference->node_count++;
     inference->tensors = pbitc_arena_allocate(arena, graph->value_count, sizeof(*inference->tensors));
+    inference->deferred = pbitc_arena_allocate(arena, graph->value_count, sizeof(*inference->deferred));
     inference->nodes = pbitc_arena_allocate(arena, inference->node_count, sizeof(*inference->nodes));
-    if (!inference->tensors || !inference->nodes)
+    if (!inference->tensors || !inference->deferred || !inference->nodes)
         return false;
     struct pbitc_inferred_node *next = inference->nodes;
     PBITC_FOR_EACH_NODE(node, graph)
@@ -61,13 +64,16 @@ static void set_sources(struct pbitc_inference *inference, const struct pbitc_te
     const struct pbitc_graph *graph = inference->graph;
     for (size_t i = 0; i < graph->value_count; i++) {
         const struct pbitc_tensor *constant = graph->values[i]->constant;
+        inference->deferred[i] = false;
         inference->tensors[i] =
             constant ? *constant : (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
     }
     for (size_t i = 0; i < graph->input_count; i++) {
         struct pbitc_tensor *tensor = &inference->tensors[graph->inputs[i]->index];
-        if (pbitc_shape_elements(&inputs[i].shape) >= 0) // else not known
+        if (pbitc_shape_elements(&inputs[i].shape) >= 0)
             *tensor = (struct pbitc_tensor){.type = inputs[i].type, .shape = inputs[i].shape};
+        else
+            inference->deferred[graph->inputs[i]->index] = true;
     }
 }
 
@@ -116,18 +122,48 @@ static enum pbit_status evaluate_into(struct pbitc_arena *arena, struct pbitc_ev
     return pbitc_evaluation_run(evaluation);
 }
 
+/// The node has to wait for data, and whatever reads its outputs with it.
+static void defer_node(struct pbitc_inference *inference, struct pbitc_inferred_node *inferred)
+{
+    inferred->deferred = true;
+    for (size_t i = 0; i < inferred->node->output_count; i++)
+        if (inferred->node->outputs[i])
+            inference->deferred[inferred->node->outputs[i]->index] = true;
+}
+
+static bool reads_deferred(const struct pbitc_inference *inference, const struct pbitc_node *node)
+{
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i] && inference->deferred[node->inputs[i]->index])
+            return true;
+    return false;
+}
+
 static enum pbit_status infer_node(struct pbitc_inference *inference, struct pbitc_inferred_node *inferred,
-                                   const struct pbitc_operands *operands,
+                                   const struct pbitc_operands *operands, bool strict,
                                    struct pbitc_diagnostics *diagnostics)
 {
     struct pbitc_evaluation evaluation =
         pbitc_evaluation_of(inferred->node, inference->tensors, operands, diagnostics);
     evaluation.threads = inference->threads;
     bool data;
-    inferred->evaluated = false;
+    inferred->evaluated = inferred->deferred = false;
+    inferred->scratch_bytes = 0;
+    if (reads_deferred(inference, inferred->node)) {
+        defer_node(inference, inferred);
+        return PBIT_OK;
+    }
     if (!inputs_known(&evaluation, &data))
         return PBIT_OK; // the node upstream was reported
     enum pbit_status status = pbitc_evaluation_infer(&evaluation);
+    if (evaluation.deferred) {
+        defer_node(inference, inferred);
+        return strict ? PBITC_REFUSE(&evaluation, "export the model with this value constant",
+                                     "%s is computed from the model's inputs, so the shape is not known "
+                                     "before it runs",
+                                     evaluation.deferred)
+                      : PBIT_OK;
+    }
     inferred->scratch_bytes = evaluation.scratch_bytes;
     if (!status && worth_evaluating(&evaluation, data)) {
         status = evaluate_into(inference->arena, &evaluation);
@@ -140,7 +176,7 @@ static enum pbit_status infer_node(struct pbitc_inference *inference, struct pbi
 }
 
 enum pbit_status pbitc_inference_run(struct pbitc_inference *inference, const struct pbitc_tensor *inputs,
-                                     struct pbitc_diagnostics *diagnostics)
+                                     bool strict, struct pbitc_diagnostics *diagnostics)
 {
     struct pbitc_operands operands;
     if (!pbitc_operands_create(&operands, inference->graph, inference->arena))
@@ -148,7 +184,7 @@ enum pbit_status pbitc_inference_run(struct pbitc_inference *inference, const st
     set_sources(inference, inputs);
     enum pbit_status first = PBIT_OK;
     for (size_t i = 0; i < inference->node_count; i++) {
-        enum pbit_status status = infer_node(inference, &inference->nodes[i], &operands, diagnostics);
+        enum pbit_status status = infer_node(inference, &inference->nodes[i], &operands, strict, diagnostics);
         first = first ? first : status;
     }
     return first;
@@ -190,8 +226,8 @@ static enum pbit_status require_batch(const struct pbitc_graph *graph, int64_t b
                         (long long)input->shape.dims[0], (long long)batch);
 }
 
-static enum pbit_status infer_at_batch(struct pbitc_graph *graph, int64_t batch, struct pbitc_arena *arena,
-                                       struct pbitc_diagnostics *diagnostics)
+static enum pbit_status infer_at_batch(struct pbitc_graph *graph, int64_t batch, bool strict,
+                                       struct pbitc_arena *arena, struct pbitc_diagnostics *diagnostics)
 {
     struct pbitc_inference inference;
     struct pbitc_tensor *inputs = pbitc_arena_allocate(arena, graph->input_count, sizeof(*inputs));
@@ -199,10 +235,13 @@ static enum pbit_status infer_at_batch(struct pbitc_graph *graph, int64_t batch,
         return out_of_memory(diagnostics);
     enum pbit_status first = require_batch(graph, batch, diagnostics);
     for (size_t i = 0; i < graph->input_count; i++) {
-        enum pbit_status status = input_at_batch(graph->inputs[i], batch, diagnostics, &inputs[i]);
+        enum pbit_status status =
+            input_at_batch(graph->inputs[i], batch, strict ? diagnostics : NULL, &inputs[i]);
+        if (!strict)
+            status = PBIT_OK;
         first = first ? first : status;
     }
-    enum pbit_status status = pbitc_inference_run(&inference, inputs, diagnostics);
+    enum pbit_status status = pbitc_inference_run(&inference, inputs, strict, diagnostics);
     for (size_t i = 0; i < graph->value_count; i++) {
         struct pbitc_value *value = graph->values[i];
         if (!value->constant && inference.tensors[i].type != PBITC_TYPE_NONE)
@@ -213,8 +252,8 @@ static enum pbit_status infer_at_batch(struct pbitc_graph *graph, int64_t batch,
     return first ? first : status;
 }
 
-enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch,
-                                    struct pbitc_diagnostics *diagnostics)
+static enum pbit_status infer(struct pbitc_graph *graph, int64_t batch, bool strict,
+                              struct pbitc_diagnostics *diagnostics)
 {
     if (batch < 1)
         return pbitc_report(diagnostics, PBIT_ERROR_ARGUMENT, NULL, NULL, 0, NULL, "a batch of %lld",
@@ -222,9 +261,21 @@ enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch,
     struct pbitc_arena *arena = pbitc_arena_create(pbitc_arena_allocator(graph->arena));
     if (!arena)
         return out_of_memory(diagnostics);
-    enum pbit_status status = infer_at_batch(graph, batch, arena, diagnostics);
+    enum pbit_status status = infer_at_batch(graph, batch, strict, arena, diagnostics);
     pbitc_arena_destroy(arena);
     return status;
+}
+
+enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch,
+                                    struct pbitc_diagnostics *diagnostics)
+{
+    return infer(graph, batch, true, diagnostics);
+}
+
+enum pbit_status pbitc_infer_known_shapes(struct pbitc_graph *graph, int64_t batch,
+                                          struct pbitc_diagnostics *diagnostics)
+{
+    return infer(graph, batch, false, diagnostics);
 }
 
 static enum pbit_status evaluate_constants(const struct pbitc_node *node, struct pbitc_arena *scratch,

@@ -10,6 +10,7 @@ struct pbitc_inferred_node {
     const struct pbitc_node *node;
     size_t scratch_bytes;
     bool evaluated; ///< its outputs have their data already
+    bool deferred;  ///< types and shapes of its outputs, or of an input, depend on data
 };
 
 struct pbitc_inference {
@@ -17,6 +18,7 @@ struct pbitc_inference {
     int threads;
     struct pbitc_arena *arena;         ///< takes the data of what is evaluated on the way
     struct pbitc_tensor *tensors;      ///< by value->index; type NONE: not known. data: known before running
+    bool *deferred;                    ///< by value->index: not known because it depends on data
     struct pbitc_inferred_node *nodes; ///< in graph order
     size_t node_count;
 };
@@ -25,10 +27,11 @@ struct pbitc_inference {
 bool pbitc_inference_create(struct pbitc_inference *inference, const struct pbitc_graph *graph, int threads,
                             struct pbitc_arena *arena);
 
-/// Infers everything from the constants and from `inputs` (types and shapes; data is not read). Reports every
-/// node that does not fit; what lies downstream of it stays unknown.
+/// Infers everything from the constants and from `inputs` (types and shapes; data is not read; a shape with
+/// unknown dimensions is one that depends on data). Reports every node that does not fit; what lies
+/// downstream of it stays unknown. `strict`: reports the nodes whose shapes depend on data, too.
 enum pbit_status pbitc_inference_run(struct pbitc_inference *inference, const struct pbitc_tensor *inputs,
-                                     struct pbitc_diagnostics *diagnostics);
+                                     bool strict, struct pbitc_diagnostics *diagnostics);
 
 /// Room for the inputs and outputs of any node of the graph, in the arena; false: out of memory.
 struct pbitc_operands {

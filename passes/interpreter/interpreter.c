@@ -14,6 +14,8 @@ struct plan {
     struct pbitc_inference inference; ///< its tensors get their data here
     struct pbitc_operands operands;
     bool *viewed;           ///< per node: output 0 is input 0's memory
+    size_t *last;           ///< by value->index: the last node that reads it, SIZE_MAX: it is kept
+    void **blocks;          ///< by value->index: memory of a deferred node's output, NULL: none now
     unsigned char *memory;  ///< as allocated
     unsigned char *scratch; ///< of the largest node, at the end of the memory
 };
@@ -35,8 +37,21 @@ static enum pbit_status out_of_memory(struct pbitc_diagnostics *diagnostics)
                         "out of memory");
 }
 
+static void release_block(struct pbitc_interpreter *interpreter, size_t value)
+{
+    pbitc_release(interpreter->allocator, interpreter->plan.blocks[value]);
+    interpreter->plan.blocks[value] = NULL;
+}
+
+static void release_blocks(struct pbitc_interpreter *interpreter)
+{
+    for (size_t i = 0; interpreter->plan.blocks && i < interpreter->graph->value_count; i++)
+        release_block(interpreter, i);
+}
+
 static void plan_destroy(struct pbitc_interpreter *interpreter)
 {
+    release_blocks(interpreter);
     pbitc_release(interpreter->allocator, interpreter->plan.memory);
     pbitc_arena_destroy(interpreter->plan.arena);
     interpreter->plan = (struct plan){0};
@@ -152,7 +167,8 @@ static bool shares_memory(const struct pbitc_interpreter *interpreter,
                           const struct pbitc_inferred_node *inferred, const size_t *owner)
 {
     const struct pbitc_node *node = inferred->node;
-    if (inferred->evaluated || !(node->op->flags & PBITC_OPERATOR_VIEW) || !node->outputs[0])
+    if (inferred->evaluated || inferred->deferred || !(node->op->flags & PBITC_OPERATOR_VIEW) ||
+        !node->outputs[0])
         return false;
     const struct pbitc_value *source = interpreter->graph->values[owner[node->inputs[0]->index]];
     return source->producer || source->constant || !interpreter->kept[node->outputs[0]->index];
@@ -178,15 +194,16 @@ static void trace_lives(struct pbitc_interpreter *interpreter, size_t *owner,
         for (size_t i = plan->viewed[n]; !inferred->evaluated && i < node->output_count; i++)
             if (node->outputs[i]) {
                 const struct pbitc_tensor *tensor = &plan->inference.tensors[node->outputs[i]->index];
+                size_t bytes = inferred->deferred ? 0 : pbitc_tensor_size(tensor);
                 placements[node->outputs[i]->index] = (struct pbitc_placement){
-                    .bytes = pbitc_tensor_size(tensor) + (pbitc_tensor_size(tensor) == 0),
-                    .first = n,
-                    .last = n};
+                    .bytes = bytes + (bytes == 0 && !inferred->deferred), .first = n, .last = n};
             }
     }
     for (size_t i = 0; i < graph->value_count; i++)
         if (interpreter->kept[i])
             placements[owner[i]].last = SIZE_MAX;
+    for (size_t i = 0; i < graph->value_count; i++)
+        plan->last[i] = placements[i].last;
 }
 
 /// One block for all tensors and the scratch memory of the largest node; every tensor gets its address.
@@ -199,7 +216,9 @@ static bool place_tensors(struct pbitc_interpreter *interpreter)
     size_t *order = pbitc_arena_allocate(plan->arena, count, sizeof(*order));
     struct pbitc_placement *placements = pbitc_arena_allocate(plan->arena, count, sizeof(*placements));
     plan->viewed = pbitc_arena_allocate(plan->arena, plan->inference.node_count, sizeof(*plan->viewed));
-    if (!owner || !order || !placements || !plan->viewed)
+    plan->last = pbitc_arena_allocate(plan->arena, count, sizeof(*plan->last));
+    plan->blocks = pbitc_arena_allocate(plan->arena, count, sizeof(*plan->blocks));
+    if (!owner || !order || !placements || !plan->viewed || !plan->last || !plan->blocks)
         return false;
     trace_lives(interpreter, owner, placements);
     for (size_t n = 0; n < plan->inference.node_count; n++)
@@ -228,7 +247,7 @@ static enum pbit_status plan_create(struct pbitc_interpreter *interpreter, const
     if (!plan->arena || !pbitc_operands_create(&plan->operands, graph, plan->arena) ||
         !pbitc_inference_create(&plan->inference, graph, interpreter->threads, plan->arena))
         return out_of_memory(diagnostics);
-    enum pbit_status status = pbitc_inference_run(&plan->inference, inputs, diagnostics);
+    enum pbit_status status = pbitc_inference_run(&plan->inference, inputs, false, diagnostics);
     if (!status && !place_tensors(interpreter))
         status = out_of_memory(diagnostics);
     for (size_t i = 0; i < graph->input_count; i++)
@@ -245,6 +264,30 @@ static bool plan_matches(const struct pbitc_interpreter *interpreter, const stru
     return same;
 }
 
+/// A node whose shapes depend on data: its outputs get memory of their own, until the last that reads them.
+static enum pbit_status run_deferred(struct pbitc_interpreter *interpreter, size_t n,
+                                     struct pbitc_evaluation *evaluation)
+{
+    struct plan *plan = &interpreter->plan;
+    const struct pbitc_node *node = evaluation->node;
+    enum pbit_status status = pbitc_evaluation_complete(evaluation, interpreter->allocator);
+    if (status)
+        return status;
+    for (size_t i = 0; i < node->output_count; i++) {
+        if (!node->outputs[i])
+            continue;
+        size_t value = node->outputs[i]->index;
+        plan->inference.tensors[value] = evaluation->outputs[i];
+        plan->blocks[value] = evaluation->outputs[i].data;
+        if (plan->last[value] == n)
+            release_block(interpreter, value);
+    }
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i] && plan->last[node->inputs[i]->index] == n)
+            release_block(interpreter, node->inputs[i]->index);
+    return PBIT_OK;
+}
+
 static enum pbit_status run_node(struct pbitc_interpreter *interpreter, size_t n,
                                  const struct pbitc_sampling *sampling, struct pbitc_diagnostics *diagnostics)
 {
@@ -259,6 +302,8 @@ static enum pbit_status run_node(struct pbitc_interpreter *interpreter, size_t n
     struct pbitc_evaluation evaluation = pbitc_evaluation_of(node, tensors, &plan->operands, diagnostics);
     evaluation.sampling = sampling;
     evaluation.threads = interpreter->threads;
+    if (plan->inference.nodes[n].deferred)
+        return run_deferred(interpreter, n, &evaluation);
     evaluation.scratch = plan->scratch;
     evaluation.scratch_bytes = plan->inference.nodes[n].scratch_bytes;
     for (size_t i = 0; i < node->output_count; i++)
@@ -279,6 +324,7 @@ enum pbit_status pbitc_interpreter_run(struct pbitc_interpreter *interpreter,
     if (status)
         return status;
     struct plan *plan = &interpreter->plan;
+    release_blocks(interpreter);
     for (size_t i = 0; i < graph->input_count; i++)
         plan->inference.tensors[graph->inputs[i]->index].data = inputs[i].data;
     for (size_t n = 0; !status && n < plan->inference.node_count; n++)

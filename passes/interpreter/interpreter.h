@@ -20,6 +20,11 @@ struct pbitc_sampling {
 enum pbit_status pbitc_infer_shapes(struct pbitc_graph *graph, int64_t batch,
                                     struct pbitc_diagnostics *diagnostics);
 
+/// The same for graphs that are only run: whatever depends on data or on dimensions that the model leaves
+/// open stays unknown (type NONE, rank -1) and is no error.
+enum pbit_status pbitc_infer_known_shapes(struct pbitc_graph *graph, int64_t batch,
+                                          struct pbitc_diagnostics *diagnostics);
+
 /// A graph made ready to run at any batch size. Borrows the graph, which must not change meanwhile.
 struct pbitc_interpreter;
 
@@ -35,7 +40,8 @@ enum pbit_status pbitc_interpreter_watch(struct pbitc_interpreter *interpreter,
                                          const struct pbitc_value *value);
 
 /// Runs once. `inputs[i]` belongs to graph->inputs[i]: type and shape must match up to the batch dimension.
-/// Shapes are inferred anew only when they differ from the last run's. `sampling` NULL: p-bits give their
+/// Shapes are inferred and memory is planned anew only when they differ from the last run's; nodes whose
+/// shapes depend on data get theirs, and memory, when their turn comes. `sampling` NULL: p-bits give their
 /// mean.
 enum pbit_status pbitc_interpreter_run(struct pbitc_interpreter *interpreter,
                                        const struct pbitc_tensor *inputs,

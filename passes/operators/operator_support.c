@@ -63,6 +63,12 @@ enum pbit_status pbitc_require_scalar(struct pbitc_evaluation *evaluation, size_
                            pbitc_shape_format(&input->shape).text);
 }
 
+enum pbit_status pbitc_defer(struct pbitc_evaluation *evaluation, const char *what)
+{
+    evaluation->deferred = what;
+    return PBIT_ERROR_UNSUPPORTED;
+}
+
 enum pbit_status pbitc_require_parameter(struct pbitc_evaluation *evaluation, size_t index, const char *what,
                                          unsigned types)
 {
@@ -72,9 +78,7 @@ enum pbit_status pbitc_require_parameter(struct pbitc_evaluation *evaluation, si
     if (input->shape.rank > 1)
         return PBITC_MALFORMED(evaluation, "%s has rank %d, expected a list", what, input->shape.rank);
     if (!input->data)
-        return PBITC_REFUSE(
-            evaluation, "export the model with this value constant",
-            "%s is computed from the model's inputs, so the shape is not known before it runs", what);
+        return pbitc_defer(evaluation, what);
     return pbitc_require_type(evaluation, index, types);
 }
 

@@ -57,7 +57,11 @@ enum pbit_status pbitc_require_type(struct pbitc_evaluation *evaluation, size_t 
 enum pbit_status pbitc_require_same_type(struct pbitc_evaluation *evaluation); ///< all inputs like input 0
 enum pbit_status pbitc_require_rank(struct pbitc_evaluation *evaluation, size_t index, int least, int most);
 enum pbit_status pbitc_require_scalar(struct pbitc_evaluation *evaluation, size_t index);
-/// A parameter read while shapes are inferred: int32 or int64 (`types`), rank 0 or 1, data known.
+/// The shapes depend on data that is not known yet (`what`: whose); the node is asked again once it is.
+/// Nothing is reported.
+enum pbit_status pbitc_defer(struct pbitc_evaluation *evaluation, const char *what);
+/// A parameter read while shapes are inferred: int32 or int64 (`types`), rank 0 or 1, data known,
+/// else the evaluation is deferred.
 enum pbit_status pbitc_require_parameter(struct pbitc_evaluation *evaluation, size_t index, const char *what,
                                          unsigned types);
 

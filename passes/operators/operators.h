@@ -25,12 +25,12 @@ struct pbitc_evaluation {
     int threads;
     void *scratch; ///< scratch_bytes bytes, 64-aligned
     size_t scratch_bytes;
+    const char *deferred; ///< set by pbitc_defer: the input whose data the shapes depend on, in words
 };
 
 /// Sets type and shape of every output from the inputs' types and shapes (and from the DATA of inputs that
 /// the operator reads as parameters: Reshape's shape, Slice's starts, ...; data NULL means it is not known
-/// yet, which is then PBIT_ERROR_UNSUPPORTED). Reports what does not fit, naming the node. May set
-/// `scratch_bytes`.
+/// yet: then `return pbitc_defer(...)`). Reports what does not fit, naming the node. May set `scratch_bytes`.
 typedef enum pbit_status pbitc_infer_function(struct pbitc_evaluation *evaluation);
 /// Computes the outputs' data. Never reads or writes outside the shapes that `infer` fixed. Optional outputs
 /// that nobody reads have data NULL.

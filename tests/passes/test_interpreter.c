@@ -304,6 +304,76 @@ START_TEST(any_allocation_may_fail)
 }
 END_TEST
 
+/// y = Relu(Reshape(x, Cast(s))), z = Relu(x): the shape of y is what the second input says.
+static struct pbitc_graph *reshape_by_data(void)
+{
+    struct pbitc_graph *graph = graph_create();
+    struct pbitc_value *x = add_input(graph, "x", (struct pbitc_shape){1, {6}}, NULL);
+    struct pbitc_value *s = add_input(graph, "s", (struct pbitc_shape){1, {2}}, NULL);
+    struct pbitc_value *shape = add_node(graph, "Cast", s, NULL);
+    ck_assert(pbitc_node_set_int(graph, graph->last, "to", PBITC_INT64));
+    add_output(graph, add_node(graph, "Relu", add_node(graph, "Reshape", x, shape), NULL));
+    add_output(graph, add_node(graph, "Relu", x, NULL));
+    return graph;
+}
+
+static enum pbit_status run_reshape(struct pbitc_interpreter *interpreter, float rows, float columns,
+                                    struct pbitc_diagnostics *diagnostics)
+{
+    float x[] = {1, -2, 3, -4, 5, 6}, s[] = {rows, columns};
+    struct pbitc_tensor inputs[] = {{PBITC_FLOAT32, {1, {6}}, x}, {PBITC_FLOAT32, {1, {2}}, s}};
+    return pbitc_interpreter_run(interpreter, inputs, NULL, diagnostics);
+}
+
+START_TEST(shapes_may_depend_on_data)
+{
+    struct pbitc_graph *graph = reshape_by_data();
+    struct pbitc_diagnostics *diagnostics = pbitc_diagnostics_create();
+    ck_assert_int_eq(pbitc_infer_shapes(graph, 1, diagnostics), PBIT_ERROR_UNSUPPORTED);
+    ck_assert_uint_eq(pbitc_diagnostics_count(diagnostics), 1);
+    ck_assert_str_eq(pbitc_diagnostics_get(diagnostics, 0)->op, "Reshape");
+    ck_assert_int_eq(pbitc_infer_known_shapes(graph, 1, diagnostics), PBIT_OK);
+    ck_assert_int_eq(graph->outputs[0]->shape.rank, -1);
+    ck_assert_int_eq(graph->outputs[1]->shape.rank, 1);
+    struct pbitc_interpreter *interpreter = interpreter_of(graph);
+    for (int rows = 1; rows <= 3; rows++) {
+        ck_assert_int_eq(run_reshape(interpreter, (float)rows, (float)(6 / rows), diagnostics), PBIT_OK);
+        const struct pbitc_tensor *y = pbitc_interpreter_value(interpreter, graph->outputs[0]);
+        const struct pbitc_tensor *z = pbitc_interpreter_value(interpreter, graph->outputs[1]);
+        const struct pbitc_shape expected = {2, {rows, 6 / rows}};
+        ck_assert(pbitc_shape_equal(&y->shape, &expected));
+        ck_assert_mem_eq(y->data, ((float[]){1, 0, 3, 0, 5, 6}), 6 * sizeof(float));
+        ck_assert_mem_eq(z->data, y->data, 6 * sizeof(float));
+    }
+    ck_assert_int_eq(run_reshape(interpreter, 4, 2, diagnostics), PBIT_ERROR_FORMAT);
+    ck_assert_uint_eq(pbitc_diagnostics_count(diagnostics), 2);
+    ck_assert_int_eq(run_reshape(interpreter, 2, 3, diagnostics), PBIT_OK); // none the worse for it
+    pbitc_interpreter_destroy(interpreter);
+    pbitc_diagnostics_destroy(diagnostics);
+    pbitc_graph_destroy(graph);
+}
+END_TEST
+
+START_TEST(any_allocation_may_fail_where_shapes_depend_on_data)
+{
+    struct pbitc_graph *graph = reshape_by_data();
+    enum pbit_status status = PBIT_ERROR_MEMORY;
+    for (size_t calls = 0; status != PBIT_OK; calls++) {
+        struct failing_allocator allocator;
+        failing_allocator_start(&allocator, calls);
+        struct pbitc_interpreter *interpreter;
+        status = pbitc_interpreter_create(graph, 1, &allocator.allocator, NULL, &interpreter);
+        if (!status)
+            status = run_reshape(interpreter, 2, 3, NULL);
+        ck_assert(status == PBIT_OK || status == PBIT_ERROR_MEMORY);
+        pbitc_interpreter_destroy(interpreter);
+        ck_assert_uint_eq(allocator.allocations, allocator.releases);
+        ck_assert_uint_lt(calls, 1000);
+    }
+    pbitc_graph_destroy(graph);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("interpreter");
@@ -318,6 +388,8 @@ int main(void)
     tcase_add_test(tcase, memory_is_used_again_but_never_twice_at_once);
     tcase_add_test(tcase, constants_are_evaluated);
     tcase_add_test(tcase, any_allocation_may_fail);
+    tcase_add_test(tcase, shapes_may_depend_on_data);
+    tcase_add_test(tcase, any_allocation_may_fail_where_shapes_depend_on_data);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
