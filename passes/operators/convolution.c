@@ -19,9 +19,10 @@ struct convolution {
     int64_t images, groups, channels, outputs; ///< channels and outputs of ONE group
     int64_t depth;                             ///< rows of the im2col matrix: channels * kernel_size
     int64_t block, blocks;                     ///< output positions at a time, and how many times
-    const float *input, *weights, *bias;       ///< bias may be NULL
-    float *output;
-    unsigned char *columns; ///< per thread: depth x block floats
+    enum pbitc_type type;                      ///< float32 or float64
+    const void *input, *weights, *bias;        ///< bias may be NULL
+    void *output;
+    unsigned char *columns; ///< per thread: depth x block elements
     size_t columns_bytes;
 };
 
@@ -39,7 +40,7 @@ static bool is_pointwise(const struct pbitc_window *window)
 /// One input channel per group: a multiplication of matrices would have next to no depth.
 static bool is_depthwise(const struct convolution *convolution)
 {
-    return convolution->channels == 1 && convolution->groups > 1;
+    return convolution->channels == 1 && convolution->groups > 1 && convolution->type == PBITC_FLOAT32;
 }
 
 static enum pbit_status require_weights(struct pbitc_evaluation *evaluation, int64_t groups)
@@ -63,9 +64,9 @@ static enum pbit_status require_weights(struct pbitc_evaluation *evaluation, int
     return PBIT_OK;
 }
 
-static enum pbit_status require_operands(struct pbitc_evaluation *evaluation)
+static enum pbit_status require_operands(struct pbitc_evaluation *evaluation, unsigned types)
 {
-    enum pbit_status status = pbitc_require_type(evaluation, 0, 1 << PBITC_FLOAT32);
+    enum pbit_status status = pbitc_require_type(evaluation, 0, types);
     if (!status)
         status = pbitc_require_same_type(evaluation);
     if (!status)
@@ -81,8 +82,10 @@ static enum pbit_status convolution_read(struct pbitc_evaluation *evaluation, st
     const struct pbitc_shape *input = &evaluation->inputs[0]->shape, *weights = &evaluation->inputs[1]->shape;
     int64_t groups = pbitc_node_int(evaluation->node, "group", 1);
     enum pbit_status status = require_weights(evaluation, groups);
-    *convolution =
-        (struct convolution){.images = input->dims[0], .groups = groups, .channels = weights->dims[1]};
+    *convolution = (struct convolution){.images = input->dims[0],
+                                        .groups = groups,
+                                        .channels = weights->dims[1],
+                                        .type = evaluation->inputs[0]->type};
     struct pbitc_window *window = &convolution->window;
     if (!status)
         status =
@@ -103,14 +106,14 @@ static enum pbit_status convolution_read(struct pbitc_evaluation *evaluation, st
     convolution->blocks = block ? (window->output_size + block - 1) / block : 0;
     if (!is_pointwise(window) && !is_depthwise(convolution))
         convolution->columns_bytes =
-            ((size_t)(convolution->depth * block) * sizeof(float) + 63) & ~(size_t)63;
+            ((size_t)(convolution->depth * block) * pbitc_type_bytes(convolution->type) + 63) & ~(size_t)63;
     return PBIT_OK;
 }
 
 enum pbit_status infer_conv(struct pbitc_evaluation *evaluation)
 {
     struct convolution convolution;
-    enum pbit_status status = require_operands(evaluation);
+    enum pbit_status status = require_operands(evaluation, PBITC_TYPES_FLOAT);
     if (!status)
         status = convolution_read(evaluation, &convolution);
     if (status)
@@ -120,16 +123,29 @@ enum pbit_status infer_conv(struct pbitc_evaluation *evaluation)
     int lead = PBITC_SPATIAL - convolution.window.spatial_rank;
     for (int i = 0; i < convolution.window.spatial_rank; i++)
         shape.dims[2 + i] = convolution.window.output[lead + i];
-    pbitc_set_output(evaluation, 0, PBITC_FLOAT32, &shape);
+    pbitc_set_output(evaluation, 0, convolution.type, &shape);
     if (!pbitc_add_scratch(evaluation, evaluation->threads, convolution.columns_bytes))
         return PBITC_REFUSE(evaluation, NULL, "the convolution is too large");
     return PBIT_OK;
 }
 
+/// Every stride-th of `count` elements of 4 or 8 bytes.
+static void copy_strided(void *to, const void *from, int64_t count, int64_t stride, size_t element)
+{
+    if (stride == 1)
+        memcpy(to, from, (size_t)count * element);
+    else if (element == sizeof(float))
+        for (int64_t i = 0; i < count; i++)
+            ((float *)to)[i] = ((const float *)from)[i * stride];
+    else
+        for (int64_t i = 0; i < count; i++)
+            ((double *)to)[i] = ((const double *)from)[i * stride];
+}
+
 /// One row of the im2col matrix: what kernel position `at` sees in one channel, at output positions
 /// first..last-1; 0 in the padding.
-static void lay_out_row(const struct pbitc_window *window, const float *channel,
-                        const int64_t at[PBITC_SPATIAL], int64_t first, int64_t last, float *row)
+static void lay_out_row(const struct pbitc_window *window, const unsigned char *channel, size_t element,
+                        const int64_t at[PBITC_SPATIAL], int64_t first, int64_t last, unsigned char *row)
 {
     const int64_t *output = window->output, *input = window->input, *stride = window->stride;
     int64_t offset[PBITC_SPATIAL];
@@ -144,19 +160,32 @@ static void lay_out_row(const struct pbitc_window *window, const float *channel,
         struct pbitc_span inside = {count, count};
         if (depth >= 0 && depth < input[0] && y >= 0 && y < input[1])
             inside = pbitc_span_inside(start, stride[2], count, input[2]);
-        const float *from = channel + (depth * input[1] + y) * input[2] + start;
-        for (int64_t i = 0; i < inside.first; i++)
-            row[i] = 0;
-        if (stride[2] == 1 && inside.last > inside.first)
-            memcpy(row + inside.first, from + inside.first,
-                   (size_t)(inside.last - inside.first) * sizeof(*row));
-        else
-            for (int64_t i = inside.first; i < inside.last; i++)
-                row[i] = from[i * stride[2]];
-        for (int64_t i = inside.last; i < count; i++)
-            row[i] = 0;
-        row += count;
+        memset(row, 0, (size_t)inside.first * element);
+        if (inside.last > inside.first) {
+            int64_t from = (depth * input[1] + y) * input[2] + start + inside.first * stride[2];
+            copy_strided(row + (size_t)inside.first * element, channel + (size_t)from * element,
+                         inside.last - inside.first, stride[2], element);
+        }
+        memset(row + (size_t)inside.last * element, 0, (size_t)(count - inside.last) * element);
+        row += (size_t)count * element;
         position += count;
+    }
+}
+
+/// The block of output positions, `width` of each channel of the group, filled with the bias or 0.
+static void fill_with_bias(const struct convolution *c, int64_t group, unsigned char *output, int64_t width)
+{
+    for (int64_t o = 0; o < c->outputs; o++) {
+        int64_t channel = group * c->outputs + o, start = o * c->window.output_size;
+        if (c->type == PBITC_FLOAT32) {
+            float bias = c->bias ? ((const float *)c->bias)[channel] : 0;
+            for (int64_t i = 0; i < width; i++)
+                ((float *)output)[start + i] = bias;
+        } else {
+            double bias = c->bias ? ((const double *)c->bias)[channel] : 0;
+            for (int64_t i = 0; i < width; i++)
+                ((double *)output)[start + i] = bias;
+        }
     }
 }
 
@@ -164,32 +193,38 @@ static void convolve_block(void *state, int64_t index, int worker)
 {
     const struct convolution *c = state;
     const struct pbitc_window *window = &c->window;
+    size_t element = pbitc_type_bytes(c->type);
     int64_t first = index % c->blocks * c->block, plane = index / c->blocks; // plane: image * groups + group
     int64_t last = first + c->block < window->output_size ? first + c->block : window->output_size;
     int64_t group = plane % c->groups, width = last - first;
-    const float *input = c->input + plane * c->channels * window->input_size;
-    float *output = c->output + plane * c->outputs * window->output_size + first;
-    const float *matrix = input + first;
+    const unsigned char *input =
+        (const unsigned char *)c->input + (size_t)(plane * c->channels * window->input_size) * element;
+    const unsigned char *weights =
+        (const unsigned char *)c->weights + (size_t)(group * c->outputs * c->depth) * element;
+    unsigned char *output =
+        (unsigned char *)c->output + (size_t)(plane * c->outputs * window->output_size + first) * element;
+    const void *matrix = input + (size_t)first * element;
     int64_t matrix_width = window->output_size;
     if (!is_pointwise(window)) {
-        float *columns = (float *)(c->columns + (size_t)worker * c->columns_bytes);
+        unsigned char *columns = c->columns + (size_t)worker * c->columns_bytes;
         int64_t at[PBITC_SPATIAL] = {0};
         for (int64_t row = 0; row < c->depth; row++) {
-            lay_out_row(window, input + row / window->kernel_size * window->input_size, at, first, last,
-                        columns + row * width);
+            lay_out_row(window, input + (size_t)(row / window->kernel_size * window->input_size) * element,
+                        element, at, first, last, columns + (size_t)(row * width) * element);
             pbitc_window_advance(window, at);
         }
         matrix = columns;
         matrix_width = width;
     }
-    for (int64_t o = 0; o < c->outputs; o++) {
-        float bias = c->bias ? c->bias[group * c->outputs + o] : 0;
-        for (int64_t i = 0; i < width; i++)
-            output[o * window->output_size + i] = bias;
-    }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->outputs, (int)width, (int)c->depth, 1,
-                c->weights + group * c->outputs * c->depth, (int)c->depth, matrix, (int)matrix_width, 1,
-                output, (int)window->output_size);
+    fill_with_bias(c, group, output, width);
+    if (c->type == PBITC_FLOAT32)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->outputs, (int)width, (int)c->depth, 1,
+                    (const float *)weights, (int)c->depth, matrix, (int)matrix_width, 1, (float *)output,
+                    (int)window->output_size);
+    else
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->outputs, (int)width, (int)c->depth, 1,
+                    (const double *)weights, (int)c->depth, matrix, (int)matrix_width, 1, (double *)output,
+                    (int)window->output_size);
 }
 
 /// Adds `weight` times the channel, shifted to kernel position `at`, to an output plane.
@@ -218,14 +253,15 @@ static void convolve_depthwise(void *state, int64_t plane, int worker)
     const struct pbitc_window *window = &c->window;
     int64_t group = plane % c->groups;
     (void)worker;
+    const float *input = c->input, *weights = c->weights, *bias = c->bias;
     for (int64_t o = 0; o < c->outputs; o++) {
         int64_t channel = group * c->outputs + o, at[PBITC_SPATIAL] = {0};
-        float *output = c->output + (plane * c->outputs + o) * window->output_size;
+        float *output = (float *)c->output + (plane * c->outputs + o) * window->output_size;
         for (int64_t i = 0; i < window->output_size; i++)
-            output[i] = c->bias ? c->bias[channel] : 0;
+            output[i] = bias ? bias[channel] : 0;
         for (int64_t k = 0; k < window->kernel_size; k++, pbitc_window_advance(window, at))
-            accumulate_shifted(window, c->input + plane * window->input_size, at,
-                               c->weights[channel * window->kernel_size + k], output);
+            accumulate_shifted(window, input + plane * window->input_size, at,
+                               weights[channel * window->kernel_size + k], output);
     }
 }
 
@@ -323,7 +359,7 @@ static enum pbit_status transposed_read(struct pbitc_evaluation *evaluation, str
 enum pbit_status infer_conv_transpose(struct pbitc_evaluation *evaluation)
 {
     struct convolution c;
-    enum pbit_status status = require_operands(evaluation);
+    enum pbit_status status = require_operands(evaluation, 1 << PBITC_FLOAT32);
     if (!status)
         status = transposed_read(evaluation, &c);
     if (status)
