@@ -22,7 +22,6 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrize
 
 HERE = Path(__file__).resolve().parent
 BATCH = 128
@@ -42,43 +41,22 @@ def load_mnist_script():
 mnist = load_mnist_script()
 
 
-class Masked(nn.Module):
-    """Keeps the weights of a layer at zero outside a fixed mask."""
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight * self.mask
-
-
-def limited_linear(inputs: int, outputs: int, fan_in: int) -> nn.Linear:
-    """Return a layer whose neurons read at most fan_in inputs each; 0 sets no limit.
-
-    Neuron j reads the window of fan_in neighbours that starts at fan_in * (j mod (inputs / fan_in)): the windows tile
-    the inputs, and any fan_in neighbours of the next layer read all of them in turn. Hardware needs no list of
-    connections for that, only a start address.
-    """
-    layer = nn.Linear(inputs, outputs)
-    if fan_in and fan_in < inputs:
-        if inputs % fan_in:
-            sys.exit(f"a fan-in of {fan_in} does not divide {inputs} inputs")
-        window = torch.arange(outputs)[:, None] % (inputs // fan_in)
-        mask = (torch.arange(inputs)[None, :] // fan_in == window).float()
-        nn.init.uniform_(layer.weight, -(fan_in**-0.5), fan_in**-0.5)
-        nn.init.uniform_(layer.bias, -(fan_in**-0.5), fan_in**-0.5)
-        parametrize.register_parametrization(layer, "weight", Masked(mask))
-    return layer
-
-
 def make_decoder(fan_in: int) -> nn.Module:
-    """Return the paper's decoder, 10-64-128-256-784, sigmoid throughout."""
+    """Return the paper's decoder, 10-64-128-256-784, sigmoid throughout.
+
+    A limit of the fan-in makes groups of a layer with more inputs: neurons read fan_in neighbours, and as many groups
+    as that takes share the outputs evenly, as a 1x1 convolution with groups does. Hardware then needs no list of
+    connections. 0 sets no limit.
+    """
     sizes = (LATENT, 64, 128, 256, 784)
-    layers = OrderedDict()
+    layers = OrderedDict(unflatten=nn.Unflatten(1, (LATENT, 1, 1)))
     for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:]), 1):
-        layers[f"fc{i}"] = limited_linear(inputs, outputs, fan_in)
+        groups = max(1, inputs // fan_in) if fan_in else 1
+        if inputs % groups or outputs % groups:
+            sys.exit(f"layer {i}: a fan-in of {fan_in} does not divide {inputs} inputs evenly")
+        layers[f"fc{i}"] = nn.Conv2d(inputs, outputs, 1, groups=groups)
         layers[f"act{i}"] = nn.Sigmoid()
+    layers["flatten"] = nn.Flatten()
     return nn.Sequential(layers)
 
 
@@ -212,7 +190,7 @@ def train_decoder(fan_in: int, train: tuple, test: tuple) -> dict:
         nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 2 * LATENT)
     )
     decoder = make_decoder(fan_in)
-    logits_of = decoder[:-1]  # without the last sigmoid, for a loss that does not overflow
+    logits_of = nn.Sequential(*decoder[:-2], decoder[-1])  # no last sigmoid: the loss includes it, and cannot overflow
 
     def loss_of(batch: Tensor, progress: float) -> Tensor:
         mean, log_variance = encoder(images[batch]).chunk(2, dim=1)
@@ -223,9 +201,6 @@ def train_decoder(fan_in: int, train: tuple, test: tuple) -> dict:
         return (likelihood + min(1.0, 2 * progress) * divergence) / len(batch)
 
     fit("vae_decoder", nn.ModuleList([encoder, decoder]), loss_of, 3e-3, DECODER_EPOCHS, DECODER_SEED, len(images))
-    for module in decoder:
-        if parametrize.is_parametrized(module):
-            parametrize.remove_parametrizations(module, "weight")
     path = HERE / "vae_decoder.onnx"
     mnist.export(decoder, path, (LATENT,), "latent", "image")
     with torch.no_grad():
@@ -241,7 +216,7 @@ def train_decoder(fan_in: int, train: tuple, test: tuple) -> dict:
         "mean_squared_error": round(error, 6),
         "images": len(outputs),
         "fan_in": fan_in,
-        "parameters": sum(int((p != 0).sum()) for p in decoder.parameters()),
+        "parameters": sum(p.numel() for p in decoder.parameters()),
         "seed": DECODER_SEED,
         "epochs": DECODER_EPOCHS,
     }

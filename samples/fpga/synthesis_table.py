@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Synthesize exported designs with Yosys and tabulate LUTs, flip-flops, block RAMs and DSPs per module.
+
+Each FOLDER is what `pbitc export --target verilog` wrote; its script `synthesize` is run for each family. Only the
+standard library is needed, and Yosys. Cells are counted as they stand in the netlist, modules apart: nothing is
+optimized across their borders, and nothing is placed.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+# What one cell takes. LUT RAM and shift registers are LUTs; an inverter is counted as a LUT although placement may
+# absorb it; carry chains and wide multiplexers stand beside the LUTs and take none.
+LUTS = {
+    "xilinx": {
+        **{f"LUT{n}": 1 for n in range(1, 7)},
+        **{"INV": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2},
+        **{"RAM128X1S": 2, "RAM128X1D": 4, "RAM256X1S": 4, "RAM256X1D": 8, "RAM32M": 4, "RAM64M": 4},
+        **{"RAM32M16": 8, "RAM64M8": 8, "RAM512X1S": 8, "RAM32X16DR8": 8, "RAM64X8SW": 8},
+    },
+    "ice40": {"SB_LUT4": 1},
+    "ecp5": {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+}
+BLOCK_RAMS = {
+    **{"RAMB36E1": 1, "RAMB36E2": 1, "RAMB18E1": 0.5, "RAMB18E2": 0.5, "URAM288": 1},
+    **{"DP16KD": 1, "PDPW16KD": 1},
+}
+FLIP_FLOPS = re.compile(r"FD[CPRS]E(_1)?|SB_DFF\w*|TRELLIS_FF")
+DSPS = {"DSP48E1", "DSP48E2", "SB_MAC16", "MULT18X18D", "ALU54B"}
+KIND = {"xc7": "xilinx", "xcup": "xilinx", "ice40": "ice40", "ecp5": "ecp5"}
+FIELDS = ("luts", "flip_flops", "block_rams", "dsps")
+
+
+def count_cell(family: str, cell: str) -> dict:
+    """Return what one cell of the netlist takes."""
+    block_ram = 1 if cell.startswith("SB_RAM40_4K") else BLOCK_RAMS.get(cell, 0)
+    return {
+        "luts": LUTS[KIND[family]].get(cell, 0),
+        "flip_flops": 1 if FLIP_FLOPS.fullmatch(cell) else 0,
+        "block_rams": block_ram,
+        "dsps": 1 if cell in DSPS else 0,
+    }
+
+
+def base_name(module: str) -> str:
+    """Return the Verilog name of a module that Yosys named after its parameters."""
+    match = re.match(r"\$paramod(?:\$[0-9a-f]+)?\\([^\\]+)", module)
+    return match[1] if match else module.lstrip("\\")
+
+
+def count_modules(family: str, statistics: dict, top: str) -> dict:
+    """Return, by module, its instances and the cells of all of them without those of the modules inside."""
+    modules = {name.lstrip("\\"): entry["num_cells_by_type"] for name, entry in statistics["modules"].items()}
+    totals: dict[str, Counter] = {}
+
+    def visit(name: str, times: int) -> None:
+        total = totals.setdefault(base_name(name), Counter())
+        total["instances"] += times
+        for cell, number in modules[name].items():
+            if cell in modules:
+                visit(cell, times * number)
+            else:
+                for field, amount in count_cell(family, cell).items():
+                    total[field] += times * number * amount
+
+    visit(top, 1)
+    return {name: {key: totals[name][key] for key in ("instances", *FIELDS)} for name in totals}
+
+
+def synthesize(folder: Path, family: str, options: list[str]) -> dict:
+    """Run the folder's script; return the counts by module."""
+    process = subprocess.run(
+        [str(folder.resolve() / "synthesize"), family, *options], capture_output=True, text=True, check=False
+    )
+    if process.returncode:
+        sys.exit(f"{folder}: synthesize {family} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
+    statistics = json.loads((folder / "synthesis" / "-".join([family, *options]).replace("--", "-")).with_suffix(".json").read_text())
+    return statistics
+
+
+def total_of(modules: dict) -> dict:
+    """Return the sums over all modules."""
+    return {field: sum(entry[field] for entry in modules.values()) for field in FIELDS}
