@@ -29,10 +29,18 @@ static const char *text_or_empty(const char *text)
     return text ? text : "";
 }
 
-/// "ai.onnx" is another name of the default domain.
+/// The one name of a domain that goes by several.
 static const char *plain_domain(const char *domain)
 {
-    return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+    static const char *const others[][2] = {
+        {"ai.onnx", ""},
+        {"onnx.brevitas", "qonnx.custom_op.general"},
+        {"finn.custom_op.general", "qonnx.custom_op.general"},
+    };
+    for (size_t i = 0; domain && i < sizeof(others) / sizeof(others[0]); i++)
+        if (strcmp(domain, others[i][0]) == 0)
+            return others[i][1];
+    return domain ? domain : "";
 }
 
 /// The opset version of a domain in this model; 0 when the model does not declare the domain.

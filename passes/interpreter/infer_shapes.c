@@ -3,7 +3,7 @@
 
 #include "passes/operators/operator_support.h"
 
-#include <stdio.h>
+#include <string.h>
 
 /// Nodes with larger results are not evaluated while shapes are inferred.
 enum { MAX_EVALUATED = 4096 };
@@ -96,7 +96,7 @@ static bool inputs_known(const struct pbitc_evaluation *evaluation, bool *data)
 static bool worth_evaluating(const struct pbitc_evaluation *evaluation, bool data)
 {
     const struct pbitc_operator *op = evaluation->node->op;
-    if (op->domain[0] != '\0' || !(data || op->flags & PBITC_OPERATOR_SHAPE_ONLY))
+    if (strcmp(op->domain, "pbitc") == 0 || !(data || op->flags & PBITC_OPERATOR_SHAPE_ONLY))
         return false;
     for (size_t i = 0; i < evaluation->output_count; i++)
         if (evaluation->node->outputs[i] &&

@@ -1,5 +1,5 @@
-// Values made of shapes, types and scalars: Cast, Shape, Size, ConstantOfShape, Range, EyeLike, Trilu,
-// OneHot.
+// Values made of shapes, types and scalars: Cast, CastLike, Shape, Size, ConstantOfShape, Range, EyeLike,
+// Trilu, OneHot.
 #include "passes/operators/operator_support.h"
 
 #include <math.h>
@@ -12,6 +12,13 @@ enum pbit_status infer_cast(struct pbitc_evaluation *evaluation)
         return PBITC_REFUSE(evaluation, NULL, "to = %lld is not a numeric element type we support",
                             (long long)to);
     pbitc_set_output(evaluation, 0, (enum pbitc_type)to, &evaluation->inputs[0]->shape);
+    return PBIT_OK;
+}
+
+/// The type of input 1, whose data does not matter.
+enum pbit_status infer_cast_like(struct pbitc_evaluation *evaluation)
+{
+    pbitc_set_output(evaluation, 0, evaluation->inputs[1]->type, &evaluation->inputs[0]->shape);
     return PBIT_OK;
 }
 

@@ -75,6 +75,13 @@ static bool read_tensor(struct running *running, const char *path, struct pbitc_
     return read;
 }
 
+/// Until onnx 1.13 the files gave bfloat16 as uint16 with its bits, whatever the model says. Expected outputs
+/// of this kind were cut to 16 bits, not rounded as Cast is to round, and tell nothing.
+static bool is_bfloat_as_integer(const struct pbitc_tensor *tensor, enum pbitc_type type)
+{
+    return tensor->type == PBITC_UINT16 && type == PBITC_BFLOAT16;
+}
+
 static bool is_close(double expected, double actual)
 {
     if (expected == actual || (isnan(expected) && isnan(actual)))
@@ -154,8 +161,11 @@ static bool compare_outputs(struct running *running, int set)
             conclude_refused(running);
             return false;
         }
-        bool same =
-            compare(running, output->name, &expected, pbitc_interpreter_value(running->interpreter, output));
+        const struct pbitc_tensor *actual = pbitc_interpreter_value(running->interpreter, output);
+        bool usable = !is_bfloat_as_integer(&expected, actual->type);
+        if (!usable)
+            conclude(running, BACKEND_REFUSED, "the test expects bfloat16 as uint16, cut instead of rounded");
+        bool same = usable && compare(running, output->name, &expected, actual);
         free(expected.data);
         if (!same)
             return false;
@@ -174,6 +184,8 @@ static bool run_set(struct running *running, int set)
         file_in_set(path, running, set, "input", count);
         if (!read_tensor(running, path, &running->tensors[count]))
             break;
+        if (is_bfloat_as_integer(&running->tensors[count], running->graph->inputs[count]->type))
+            running->tensors[count].type = PBITC_BFLOAT16;
     }
     bool passed = false;
     if (count < running->graph->input_count ||

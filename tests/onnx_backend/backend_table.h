@@ -33,10 +33,10 @@ bool backend_table_read(const char *folder, struct backend_tests *table);
 /// Writes FOLDER/results.tsv and FOLDER/RESULTS.md; false after a message.
 bool backend_table_write(const char *folder, const struct backend_tests *tests);
 
-/// Prints every difference between the results and the table on standard error and returns how many. Where
-/// both hold the same tests (`whole`: no filter took some out) each must have the same outcome and reason.
-/// Other versions of the suite have other tests: then those that both know must still pass when the table
-/// says so, and no test may be wrong or crash.
+/// Prints the differences (the first 40) between the results and the table on standard error and returns how
+/// many. Where both hold the same tests (`whole`: no filter took some out) each must have the same outcome
+/// and reason. Other versions of the suite have other tests: then those that both know must still pass when
+/// the table says so, and no test may be wrong or crash.
 size_t backend_table_compare(const struct backend_tests *tests, const struct backend_tests *table,
                              bool whole);
 
