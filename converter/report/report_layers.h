@@ -3,6 +3,8 @@
 #define PBITC_REPORT_LAYERS_H
 
 #include "converter/report/accuracy_report.h"
+#include "passes/arena.h"
+#include "runtime/pbit.h"
 
 /// The layers of the file, in its order, with all that is known before anything is measured: `has_levels`,
 /// `has_loss` and what they stand for are left to the caller. Everything, names included, is allocated in
