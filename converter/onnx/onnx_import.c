@@ -49,7 +49,7 @@ static int find_opset(const struct pbitc_onnx_importer *importer, const char *do
     for (size_t i = 0; i < importer->model->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *opset = importer->model->opset_import[i];
         if (strcmp(plain_domain(opset->domain), domain) == 0)
-            return opset->version < 1 ? 1 : opset->version < INT32_MAX ? (int)opset->version : INT32_MAX;
+            return opset->version < 1 ? -1 : opset->version < INT32_MAX ? (int)opset->version : INT32_MAX;
     }
     // Before IR version 3 there was but one opset, and nobody named it.
     return importer->model->ir_version < 3 && !*domain ? 1 : 0;

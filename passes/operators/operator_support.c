@@ -69,6 +69,11 @@ enum pbit_status pbitc_defer(struct pbitc_evaluation *evaluation, const char *wh
     return PBIT_ERROR_UNSUPPORTED;
 }
 
+enum pbit_status pbitc_require_data(struct pbitc_evaluation *evaluation, size_t index, const char *what)
+{
+    return evaluation->inputs[index]->data ? PBIT_OK : pbitc_defer(evaluation, what);
+}
+
 enum pbit_status pbitc_require_parameter(struct pbitc_evaluation *evaluation, size_t index, const char *what,
                                          unsigned types)
 {
@@ -126,6 +131,23 @@ enum pbit_status pbitc_axes_input(struct pbitc_evaluation *evaluation, size_t in
             chosen[axis] = true;
     }
     return status;
+}
+
+enum pbit_status pbitc_dims_input(struct pbitc_evaluation *evaluation, size_t index, const char *what,
+                                  struct pbitc_shape *shape)
+{
+    enum pbit_status status = pbitc_require_parameter(evaluation, index, what, PBITC_TYPES_INDEX);
+    if (status)
+        return status;
+    const struct pbitc_tensor *dims = evaluation->inputs[index];
+    int64_t count = pbitc_shape_elements(&dims->shape);
+    if (count > PBITC_MAX_RANK)
+        return PBITC_REFUSE(evaluation, NULL, "%s has %lld dimensions; at most %d are supported", what,
+                            (long long)count, PBITC_MAX_RANK);
+    *shape = (struct pbitc_shape){.rank = (int)count};
+    for (int i = 0; i < shape->rank; i++)
+        shape->dims[i] = pbitc_integer_at(dims, i);
+    return PBIT_OK;
 }
 
 int64_t pbitc_extent(const struct pbitc_shape *shape, int first, int last)

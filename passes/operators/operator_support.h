@@ -65,6 +65,9 @@ enum pbit_status pbitc_defer(struct pbitc_evaluation *evaluation, const char *wh
 enum pbit_status pbitc_require_parameter(struct pbitc_evaluation *evaluation, size_t index, const char *what,
                                          unsigned types);
 
+/// The size of a result depends on the data of an input, of any shape.
+enum pbit_status pbitc_require_data(struct pbitc_evaluation *evaluation, size_t index, const char *what);
+
 int64_t pbitc_integer_at(const struct pbitc_tensor *tensor, int64_t index); ///< of an int32 or int64 tensor
 double pbitc_real_at(const struct pbitc_tensor *tensor, int64_t index);     ///< of any numeric tensor
 
@@ -76,6 +79,10 @@ enum pbit_status pbitc_axis_attribute(struct pbitc_evaluation *evaluation, int64
 /// repeated.
 enum pbit_status pbitc_axes_input(struct pbitc_evaluation *evaluation, size_t index, int rank,
                                   bool chosen[PBITC_MAX_RANK]);
+
+/// Dimensions given as an integer input.
+enum pbit_status pbitc_dims_input(struct pbitc_evaluation *evaluation, size_t index, const char *what,
+                                  struct pbitc_shape *shape);
 
 /// Product of dims[first..last-1]; sizes of tensors that exist cannot overflow.
 int64_t pbitc_extent(const struct pbitc_shape *shape, int first, int last);
@@ -116,6 +123,13 @@ void pbitc_walk_next(struct pbitc_walk *walk);
 void pbitc_strides(const struct pbitc_shape *shape, int64_t strides[PBITC_MAX_RANK]);
 /// Copies along the walk's operand 0, elements of 1, 2, 4 or 8 bytes.
 void pbitc_walk_copy(struct pbitc_walk *walk, void *output, const void *input, size_t element_bytes);
+
+/// Copies in which each dimension is mapped by itself (mapping.c). pbitc_add_maps, for `infer`, sets output 0
+/// and asks for scratch memory: one int64 per position of each dimension, one dimension after the other.
+/// `evaluate` fills it with where each position comes from in input 0; PBITC_OUTSIDE: from `fill`.
+enum { PBITC_OUTSIDE = -1 };
+enum pbit_status pbitc_add_maps(struct pbitc_evaluation *evaluation, const struct pbitc_shape *shape);
+void pbitc_copy_mapped(struct pbitc_evaluation *evaluation, const void *fill);
 
 /// Converts elements as ONNX Cast does; floats outside an integer's range saturate, NaN becomes 0.
 void pbitc_convert(enum pbitc_type to, void *output, enum pbitc_type from, const void *input, int64_t count);
