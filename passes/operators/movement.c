@@ -34,10 +34,11 @@ enum pbit_status infer_dropout(struct pbitc_evaluation *evaluation)
     if (!status)
         status = pbitc_require_parameter(evaluation, 2, "training_mode", PBITC_TYPES_BOOL);
     bool drops = !status && training && *(const uint8_t *)training->data;
-    if (drops && ratio && ratio->data && pbitc_shape_elements(&ratio->shape) == 1 &&
-        pbitc_real_at(ratio, 0) == 0)
-        drops = false;
     if (drops)
+        status = pbitc_require_parameter(evaluation, 1, "ratio", PBITC_TYPES_FLOAT);
+    if (!status && drops && ratio && pbitc_shape_elements(&ratio->shape) == 1)
+        drops = pbitc_real_at(ratio, 0) != 0;
+    if (!status && drops)
         status = PBITC_REFUSE(evaluation, "export the model in inference mode (model.eval())",
                               "training_mode = true");
     pbitc_set_output(evaluation, 1, PBITC_BOOL, &evaluation->inputs[0]->shape);
