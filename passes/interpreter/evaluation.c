@@ -1,5 +1,7 @@
 #include "passes/interpreter/evaluation.h"
 
+#include "passes/interpreter/inference.h"
+
 #include "passes/operators/operator_support.h"
 
 #include <cblas.h>
@@ -154,7 +156,8 @@ static enum pbit_status check_outputs(struct pbitc_evaluation *evaluation)
 static enum pbit_status check_operands(const struct pbitc_evaluation *evaluation)
 {
     const struct pbitc_operator *op = evaluation->node->op;
-    size_t needed = op->max_inputs < 0 ? evaluation->input_count : (size_t)op->min_inputs;
+    bool all = op->max_inputs < 0 && !(op->flags & PBITC_OPERATOR_CONTROL_FLOW);
+    size_t needed = all ? evaluation->input_count : (size_t)op->min_inputs;
     if (evaluation->input_count < (size_t)op->min_inputs ||
         evaluation->output_count < (size_t)op->min_outputs)
         return PBITC_MALFORMED(evaluation, "%zu inputs and %zu outputs", evaluation->input_count,
@@ -220,8 +223,21 @@ static bool allocate_results(struct pbitc_evaluation *evaluation, const struct p
     return true;
 }
 
-enum pbit_status pbitc_evaluation_complete(struct pbitc_evaluation *evaluation,
-                                           const struct pbitc_allocator *allocator)
+static enum pbit_status run_control_flow(struct pbitc_evaluation *evaluation)
+{
+    int64_t turns = PBITC_MAX_TURNS;
+    for (size_t i = 0; i < evaluation->output_count; i++)
+        evaluation->outputs[i] = (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
+    if (!evaluation->turns)
+        evaluation->turns = &turns;
+    enum pbit_status status = check_operands(evaluation);
+    if (!status)
+        status = evaluation->node->op->evaluate(evaluation);
+    return status ? status : check_outputs(evaluation);
+}
+
+static enum pbit_status allocate_and_run(struct pbitc_evaluation *evaluation,
+                                         const struct pbitc_allocator *allocator)
 {
     enum pbit_status status = pbitc_evaluation_infer(evaluation);
     if (status)
@@ -237,6 +253,16 @@ enum pbit_status pbitc_evaluation_complete(struct pbitc_evaluation *evaluation,
     else
         status = pbitc_evaluation_run(evaluation);
     pbitc_release(allocator, block);
+    return status;
+}
+
+enum pbit_status pbitc_evaluation_complete(struct pbitc_evaluation *evaluation,
+                                           const struct pbitc_allocator *allocator)
+{
+    evaluation->allocator = allocator;
+    enum pbit_status status = evaluation->node->op->flags & PBITC_OPERATOR_CONTROL_FLOW
+                                  ? run_control_flow(evaluation)
+                                  : allocate_and_run(evaluation, allocator);
     for (size_t i = 0; status && i < evaluation->output_count; i++) {
         pbitc_release(allocator, evaluation->outputs[i].data);
         evaluation->outputs[i].data = NULL;

@@ -122,6 +122,26 @@ static enum pbit_status evaluate_into(struct pbitc_arena *arena, struct pbitc_ev
     return pbitc_evaluation_run(evaluation);
 }
 
+/// The same where only running the node tells the shapes.
+static enum pbit_status complete_into(struct pbitc_arena *arena, struct pbitc_evaluation *evaluation)
+{
+    const struct pbitc_allocator *allocator = pbitc_arena_allocator(arena);
+    enum pbit_status status = pbitc_evaluation_complete(evaluation, allocator);
+    bool lost = false;
+    for (size_t i = 0; !status && i < evaluation->output_count; i++) {
+        struct pbitc_tensor *output = &evaluation->outputs[i];
+        void *block = output->data;
+        output->data = block ? pbitc_arena_allocate(arena, 1, pbitc_tensor_size(output)) : NULL;
+        if (output->data)
+            memcpy(output->data, block, pbitc_tensor_size(output));
+        lost |= block && !output->data;
+        pbitc_release(allocator, block);
+    }
+    if (lost)
+        return out_of_memory(evaluation->diagnostics);
+    return status;
+}
+
 /// The node has to wait for data, and whatever reads its outputs with it.
 static void defer_node(struct pbitc_inference *inference, struct pbitc_inferred_node *inferred)
 {
@@ -155,7 +175,9 @@ static enum pbit_status infer_node(struct pbitc_inference *inference, struct pbi
     }
     if (!inputs_known(&evaluation, &data))
         return PBIT_OK; // the node upstream was reported
-    enum pbit_status status = pbitc_evaluation_infer(&evaluation);
+    bool control_flow = inferred->node->op->flags & PBITC_OPERATOR_CONTROL_FLOW;
+    enum pbit_status status = control_flow && data ? complete_into(inference->arena, &evaluation)
+                                                   : pbitc_evaluation_infer(&evaluation);
     if (evaluation.deferred) {
         defer_node(inference, inferred);
         return strict ? PBITC_REFUSE(&evaluation, "export the model with this value constant",
@@ -165,7 +187,8 @@ static enum pbit_status infer_node(struct pbitc_inference *inference, struct pbi
                       : PBIT_OK;
     }
     inferred->scratch_bytes = evaluation.scratch_bytes;
-    if (!status && worth_evaluating(&evaluation, data)) {
+    inferred->evaluated = control_flow;
+    if (!status && !control_flow && worth_evaluating(&evaluation, data)) {
         status = evaluate_into(inference->arena, &evaluation);
         inferred->evaluated = true;
     }
@@ -295,6 +318,12 @@ static enum pbit_status evaluate_constants(const struct pbitc_node *node, struct
                                           .outputs = tensors,
                                           .diagnostics = diagnostics,
                                           .threads = 1};
+    if (node->op->flags & PBITC_OPERATOR_CONTROL_FLOW) {
+        enum pbit_status completed = complete_into(results, &evaluation);
+        for (size_t i = 0; i < node->output_count; i++)
+            outputs[i] = node->outputs[i] ? &tensors[i] : NULL;
+        return completed;
+    }
     enum pbit_status status = pbitc_evaluation_infer(&evaluation);
     if (status)
         return status;

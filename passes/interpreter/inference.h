@@ -33,6 +33,11 @@ bool pbitc_inference_create(struct pbitc_inference *inference, const struct pbit
 enum pbit_status pbitc_inference_run(struct pbitc_inference *inference, const struct pbitc_tensor *inputs,
                                      bool strict, struct pbitc_diagnostics *diagnostics);
 
+/// How often the inner graphs of control flow may run in one run of the outermost graph.
+enum { PBITC_MAX_TURNS = 1000000 };
+/// An interpreter of an inner graph counts down the same turns as the one around it.
+void pbitc_interpreter_share_turns(struct pbitc_interpreter *interpreter, int64_t *turns);
+
 /// Room for the inputs and outputs of any node of the graph, in the arena; false: out of memory.
 struct pbitc_operands {
     const struct pbitc_tensor **inputs;

@@ -25,6 +25,7 @@ struct pbitc_interpreter {
     const struct pbitc_allocator *allocator;
     struct pbitc_arena *arena;
     int threads;
+    int64_t own_turns, *turns;  ///< how often inner graphs may still run; those of the graph around, or own
     bool *kept;                 ///< by value->index: graph outputs and watched values
     struct pbitc_shape *shapes; ///< of the inputs that the plan is for
     struct plan plan;
@@ -84,8 +85,14 @@ enum pbit_status pbitc_interpreter_create(const struct pbitc_graph *graph, int t
                                        .shapes = shapes};
     for (size_t i = 0; i < graph->output_count; i++)
         kept[graph->outputs[i]->index] = true;
+    made->turns = &made->own_turns;
     *interpreter = made;
     return PBIT_OK;
+}
+
+void pbitc_interpreter_share_turns(struct pbitc_interpreter *interpreter, int64_t *turns)
+{
+    interpreter->turns = turns;
 }
 
 void pbitc_interpreter_destroy(struct pbitc_interpreter *interpreter)
@@ -115,7 +122,8 @@ static bool is_open(const struct pbitc_value *input, int dimension)
 
 static bool input_fits(const struct pbitc_value *input, const struct pbitc_tensor *tensor)
 {
-    if (tensor->type != input->type || pbitc_shape_elements(&tensor->shape) < 0)
+    if ((tensor->type != input->type && input->type != PBITC_TYPE_NONE) ||
+        pbitc_shape_elements(&tensor->shape) < 0)
         return false;
     if (input->shape.rank < 0)
         return true;
@@ -302,6 +310,7 @@ static enum pbit_status run_node(struct pbitc_interpreter *interpreter, size_t n
     struct pbitc_evaluation evaluation = pbitc_evaluation_of(node, tensors, &plan->operands, diagnostics);
     evaluation.sampling = sampling;
     evaluation.threads = interpreter->threads;
+    evaluation.turns = interpreter->turns;
     if (plan->inference.nodes[n].deferred)
         return run_deferred(interpreter, n, &evaluation);
     evaluation.scratch = plan->scratch;
@@ -324,6 +333,7 @@ enum pbit_status pbitc_interpreter_run(struct pbitc_interpreter *interpreter,
     if (status)
         return status;
     struct plan *plan = &interpreter->plan;
+    interpreter->own_turns = PBITC_MAX_TURNS;
     release_blocks(interpreter);
     for (size_t i = 0; i < graph->input_count; i++)
         plan->inference.tensors[graph->inputs[i]->index].data = inputs[i].data;

@@ -49,6 +49,12 @@ const float *pbitc_node_floats(const struct pbitc_node *node, const char *name, 
     return attribute ? attribute->reals : NULL;
 }
 
+struct pbitc_graph *pbitc_node_graph(const struct pbitc_node *node, const char *name)
+{
+    const struct pbitc_attribute *attribute = find_kind(node, name, PBITC_ATTRIBUTE_GRAPH);
+    return attribute ? attribute->graph : NULL;
+}
+
 void pbitc_node_remove_attribute(struct pbitc_node *node, const char *name)
 {
     for (struct pbitc_attribute **link = &node->attributes; *link; link = &(*link)->next) {
@@ -135,4 +141,10 @@ bool pbitc_node_set_tensor(struct pbitc_graph *graph, struct pbitc_node *node, c
                            const struct pbitc_tensor *tensor)
 {
     return set(graph, node, name, (struct pbitc_attribute){.kind = PBITC_ATTRIBUTE_TENSOR, .tensor = tensor});
+}
+
+bool pbitc_node_set_graph(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
+                          struct pbitc_graph *inner)
+{
+    return set(graph, node, name, (struct pbitc_attribute){.kind = PBITC_ATTRIBUTE_GRAPH, .graph = inner});
 }

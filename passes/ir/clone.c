@@ -41,6 +41,14 @@ static struct pbitc_value **find_twins(struct pbitc_graph *copy, struct pbitc_va
     return twins;
 }
 
+static bool clone_into(struct pbitc_graph *copy, const struct pbitc_graph *graph);
+
+static bool clone_inner(struct pbitc_graph *copy, struct pbitc_node *node, const struct pbitc_attribute *from)
+{
+    struct pbitc_graph *inner = pbitc_graph_create_inner(copy, from->graph->name);
+    return inner && clone_into(inner, from->graph) && pbitc_node_set_graph(copy, node, from->name, inner);
+}
+
 static bool clone_attribute(struct pbitc_graph *copy, struct pbitc_node *node,
                             const struct pbitc_attribute *from)
 {
@@ -61,6 +69,8 @@ static bool clone_attribute(struct pbitc_graph *copy, struct pbitc_node *node,
         const struct pbitc_tensor *tensor = clone_tensor(copy->arena, from->tensor);
         return tensor && pbitc_node_set_tensor(copy, node, from->name, tensor);
     }
+    case PBITC_ATTRIBUTE_GRAPH:
+        return clone_inner(copy, node, from);
     }
     return false;
 }
@@ -96,6 +106,7 @@ static bool clone_header(struct pbitc_graph *copy, const struct pbitc_graph *gra
     copy->producer = pbitc_arena_copy_string(copy->arena, graph->producer, strlen(graph->producer));
     copy->ir_version = graph->ir_version;
     copy->opset = graph->opset;
+    copy->capture_count = graph->capture_count;
     copy->inputs = find_twins(copy, graph->inputs, graph->input_count);
     copy->input_count = graph->input_count;
     copy->outputs = find_twins(copy, graph->outputs, graph->output_count);
@@ -103,12 +114,18 @@ static bool clone_header(struct pbitc_graph *copy, const struct pbitc_graph *gra
     return copy->producer && copy->inputs && copy->outputs;
 }
 
+/// `copy` is empty.
+static bool clone_into(struct pbitc_graph *copy, const struct pbitc_graph *graph)
+{
+    return clone_values(copy, graph) && clone_header(copy, graph) && clone_nodes(copy, graph);
+}
+
 struct pbitc_graph *pbitc_graph_clone(const struct pbitc_graph *graph)
 {
     struct pbitc_graph *copy = pbitc_graph_create(pbitc_arena_allocator(graph->arena), graph->name);
     if (!copy)
         return NULL;
-    if (clone_values(copy, graph) && clone_header(copy, graph) && clone_nodes(copy, graph))
+    if (clone_into(copy, graph))
         return copy;
     pbitc_graph_destroy(copy);
     return NULL;

@@ -4,19 +4,15 @@
 
 #include <string.h>
 
-struct pbitc_graph *pbitc_graph_create(const struct pbitc_allocator *allocator, const char *name)
+/// An empty graph in the arena; NULL when out of memory.
+static struct pbitc_graph *create_in(struct pbitc_arena *arena, const char *name)
 {
-    struct pbitc_arena *arena = pbitc_arena_create(allocator);
-    if (!arena)
-        return NULL;
     struct pbitc_graph *graph = pbitc_arena_allocate(arena, 1, sizeof(*graph));
     const char *copied_name = pbitc_arena_copy_string(arena, name, strlen(name));
     struct pbitc_name_table *value_names = pbitc_name_table_create(arena);
     struct pbitc_name_table *node_names = pbitc_name_table_create(arena);
-    if (!graph || !copied_name || !value_names || !node_names) {
-        pbitc_arena_destroy(arena);
+    if (!graph || !copied_name || !value_names || !node_names)
         return NULL;
-    }
     *graph = (struct pbitc_graph){
         .arena = arena,
         .name = copied_name,
@@ -27,9 +23,29 @@ struct pbitc_graph *pbitc_graph_create(const struct pbitc_allocator *allocator, 
     return graph;
 }
 
+struct pbitc_graph *pbitc_graph_create(const struct pbitc_allocator *allocator, const char *name)
+{
+    struct pbitc_arena *arena = pbitc_arena_create(allocator);
+    struct pbitc_graph *graph = arena ? create_in(arena, name) : NULL;
+    if (!graph)
+        pbitc_arena_destroy(arena);
+    return graph;
+}
+
+struct pbitc_graph *pbitc_graph_create_inner(const struct pbitc_graph *outer, const char *name)
+{
+    struct pbitc_graph *graph = create_in(outer->arena, name);
+    if (graph) {
+        graph->inner = true;
+        graph->opset = outer->opset;
+        graph->ir_version = outer->ir_version;
+    }
+    return graph;
+}
+
 void pbitc_graph_destroy(struct pbitc_graph *graph)
 {
-    if (graph)
+    if (graph && !graph->inner)
         pbitc_arena_destroy(graph->arena);
 }
 

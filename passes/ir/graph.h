@@ -73,6 +73,7 @@ enum pbitc_attribute_kind {
     PBITC_ATTRIBUTE_FLOATS,
     PBITC_ATTRIBUTE_STRINGS,
     PBITC_ATTRIBUTE_TENSOR,
+    PBITC_ATTRIBUTE_GRAPH,
 };
 
 struct pbitc_attribute {
@@ -87,6 +88,7 @@ struct pbitc_attribute {
         const float *reals;
         const char *const *strings;
         const struct pbitc_tensor *tensor;
+        struct pbitc_graph *graph; ///< an inner graph of the same arena
     };
     struct pbitc_attribute *next;
 };
@@ -113,8 +115,12 @@ struct pbitc_node {
     } sort; ///< scratch of pbitc_graph_sort; on_cycle may be read after it
 };
 
+/// An inner graph is an attribute of a node of another (If, Loop, Scan). It sees no value of the graph around
+/// it: what it captures from there are its last inputs, and the node's, so that only its node looks inside.
 struct pbitc_graph {
     struct pbitc_arena *arena;
+    bool inner; ///< lives in the arena of the graph around it; its inputs may be of any type and shape
+    size_t capture_count; ///< inner graphs: how many of the last inputs are captures
     const char *name;
     const char *producer; ///< producer name and version of the ONNX file
     int64_t ir_version;
@@ -136,6 +142,8 @@ struct pbitc_graph {
 /// Creation. All return NULL when out of memory; names are copied into the arena.
 struct pbitc_graph *pbitc_graph_create(const struct pbitc_allocator *allocator, const char *name);
 void pbitc_graph_destroy(struct pbitc_graph *graph); ///< accepts NULL
+/// An inner graph; it goes with the graph around it.
+struct pbitc_graph *pbitc_graph_create_inner(const struct pbitc_graph *outer, const char *name);
 /// A value without producer. A name that is taken gets a suffix "_1", "_2", ...
 struct pbitc_value *pbitc_graph_add_value(struct pbitc_graph *graph, const char *name, enum pbitc_type type,
                                           const struct pbitc_shape *shape);
@@ -179,6 +187,7 @@ float pbitc_node_float(const struct pbitc_node *node, const char *name, float fa
 const char *pbitc_node_string(const struct pbitc_node *node, const char *name, const char *fallback);
 const int64_t *pbitc_node_ints(const struct pbitc_node *node, const char *name, size_t *count);
 const float *pbitc_node_floats(const struct pbitc_node *node, const char *name, size_t *count);
+struct pbitc_graph *pbitc_node_graph(const struct pbitc_node *node, const char *name); ///< or NULL
 /// Setters replace an attribute of the same name; false when out of memory. Data is copied into the arena.
 bool pbitc_node_set_int(struct pbitc_graph *graph, struct pbitc_node *node, const char *name, int64_t value);
 bool pbitc_node_set_float(struct pbitc_graph *graph, struct pbitc_node *node, const char *name, float value);
@@ -193,6 +202,9 @@ bool pbitc_node_set_strings(struct pbitc_graph *graph, struct pbitc_node *node, 
 /// The tensor itself is not copied: it must live in the graph's arena.
 bool pbitc_node_set_tensor(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
                            const struct pbitc_tensor *tensor);
+/// The inner graph becomes the node's; it is not copied.
+bool pbitc_node_set_graph(struct pbitc_graph *graph, struct pbitc_node *node, const char *name,
+                          struct pbitc_graph *inner);
 void pbitc_node_remove_attribute(struct pbitc_node *node, const char *name); ///< nothing when it has none
 /// Input `index` becomes `value`; the array grows with NULL entries when it is shorter. False: out of memory.
 bool pbitc_node_set_input(struct pbitc_graph *graph, struct pbitc_node *node, size_t index,
@@ -205,7 +217,8 @@ enum pbit_status pbitc_graph_verify(const struct pbitc_graph *graph, const char 
                                     struct pbitc_diagnostics *diagnostics);
 
 /// Deterministic text, the same for the same graph on every machine: header, inputs, constants (type, shape
-/// and a hash of the data), nodes with attributes in alphabetical order, outputs.
+/// and a hash of the data), nodes with attributes in alphabetical order, inner graphs below their node,
+/// outputs.
 void pbitc_graph_print(const struct pbitc_graph *graph, FILE *stream);
 
 /// Copies the graph, constants included; only `quantized` of the nodes is shared with the original. NULL when

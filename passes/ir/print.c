@@ -76,6 +76,10 @@ static void print_attribute(const struct pbitc_attribute *attribute, FILE *strea
     case PBITC_ATTRIBUTE_TENSOR:
         print_tensor(attribute->tensor, stream);
         return;
+    case PBITC_ATTRIBUTE_GRAPH:
+        fputs("graph ", stream);
+        print_quoted(attribute->graph->name, stream);
+        return;
     default:
         break;
     }
@@ -110,10 +114,12 @@ static void print_values(struct pbitc_value *const *values, size_t count, FILE *
     }
 }
 
+static void print_graph(const struct pbitc_graph *graph, int indent, FILE *stream);
+
 /// `  y: float32[1, 10] = Gemm(x, w) {alpha = 1, transB = 1} "fc1"`
-static void print_node(const struct pbitc_node *node, FILE *stream)
+static void print_node(const struct pbitc_node *node, int indent, FILE *stream)
 {
-    fputs("  ", stream);
+    fprintf(stream, "%*s", indent + 2, "");
     print_values(node->outputs, node->output_count, stream);
     if (node->output_count && node->outputs[0] && node->outputs[0]->shape.rank >= 0) {
         fputs(": ", stream);
@@ -132,10 +138,13 @@ static void print_node(const struct pbitc_node *node, FILE *stream)
     fputs(node->attributes ? "} " : " ", stream);
     print_quoted(node->name, stream);
     fputc('\n', stream);
+    for (const struct pbitc_attribute *a = next_attribute(node, ""); a; a = next_attribute(node, a->name))
+        if (a->kind == PBITC_ATTRIBUTE_GRAPH)
+            print_graph(a->graph, indent + 4, stream);
 }
 
 /// Prints the constants that are used, in the order of making.
-static void print_constants(const struct pbitc_graph *graph, FILE *stream)
+static void print_constants(const struct pbitc_graph *graph, int indent, FILE *stream)
 {
     for (size_t i = 0; i < graph->value_count; i++)
         graph->values[i]->mark = 0;
@@ -149,7 +158,7 @@ static void print_constants(const struct pbitc_graph *graph, FILE *stream)
         const struct pbitc_value *value = graph->values[i];
         if (!value->constant || !value->mark)
             continue;
-        fputs("constant ", stream);
+        fprintf(stream, "%*sconstant ", indent, "");
         print_text(value->name, stream);
         fputs(": ", stream);
         print_tensor(value->constant, stream);
@@ -157,28 +166,35 @@ static void print_constants(const struct pbitc_graph *graph, FILE *stream)
     }
 }
 
-void pbitc_graph_print(const struct pbitc_graph *graph, FILE *stream)
+static void print_graph(const struct pbitc_graph *graph, int indent, FILE *stream)
 {
-    fputs("graph ", stream);
+    fprintf(stream, "%*sgraph ", indent, "");
     print_quoted(graph->name, stream);
-    fprintf(stream, " opset %d ir %" PRId64 " producer ", graph->opset, graph->ir_version);
-    print_quoted(graph->producer, stream);
+    if (!graph->inner) {
+        fprintf(stream, " opset %d ir %" PRId64 " producer ", graph->opset, graph->ir_version);
+        print_quoted(graph->producer, stream);
+    }
     fputc('\n', stream);
     for (size_t i = 0; i < graph->input_count; i++) {
         const struct pbitc_value *input = graph->inputs[i];
-        fputs("input ", stream);
+        fprintf(stream, "%*sinput ", indent, "");
         print_text(input->name, stream);
         fputs(": ", stream);
         print_type(input->type, &input->shape, input->batch_name, stream);
         fputc('\n', stream);
     }
-    print_constants(graph, stream);
-    fputs("nodes\n", stream);
+    print_constants(graph, indent, stream);
+    fprintf(stream, "%*snodes\n", indent, "");
     PBITC_FOR_EACH_NODE(node, graph)
-    print_node(node, stream);
+    print_node(node, indent, stream);
     for (size_t i = 0; i < graph->output_count; i++) {
-        fputs("output ", stream);
+        fprintf(stream, "%*soutput ", indent, "");
         print_text(graph->outputs[i]->name, stream);
         fputc('\n', stream);
     }
+}
+
+void pbitc_graph_print(const struct pbitc_graph *graph, FILE *stream)
+{
+    print_graph(graph, 0, stream);
 }

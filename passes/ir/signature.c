@@ -7,7 +7,7 @@ char pbitc_attribute_letter(enum pbitc_attribute_kind kind)
     static const char letters[] = {
         [PBITC_ATTRIBUTE_INT] = 'i',    [PBITC_ATTRIBUTE_FLOAT] = 'f',  [PBITC_ATTRIBUTE_STRING] = 's',
         [PBITC_ATTRIBUTE_INTS] = 'I',   [PBITC_ATTRIBUTE_FLOATS] = 'F', [PBITC_ATTRIBUTE_STRINGS] = 'S',
-        [PBITC_ATTRIBUTE_TENSOR] = 't',
+        [PBITC_ATTRIBUTE_TENSOR] = 't', [PBITC_ATTRIBUTE_GRAPH] = 'g',
     };
     return letters[kind];
 }
@@ -62,4 +62,9 @@ bool pbitc_signature_arity_problem(const struct pbitc_node *node, char *text, si
                          size) ||
            range_problem("output", node->outputs, node->output_count, op->min_outputs, op->max_outputs, text,
                          size);
+}
+
+size_t pbitc_signature_own_inputs(const struct pbitc_node *node)
+{
+    return pbitc_node_is(node, PBITC_OP_If) ? 1 : 0;
 }

@@ -94,7 +94,7 @@ static void verify_inputs(struct verifier *verifier)
             violation(verifier, input->name, NULL, "graph input is a constant or has a producer");
         else if (input->mark == AVAILABLE)
             violation(verifier, input->name, NULL, "graph input is listed twice");
-        if (!pbitc_type_bytes(input->type) || input->shape.rank < 0)
+        if (!verifier->graph->inner && (!pbitc_type_bytes(input->type) || input->shape.rank < 0))
             violation(verifier, input->name, NULL, "graph input without type or rank");
         if (input->batch_name && (input->shape.rank < 1))
             violation(verifier, input->name, NULL, "graph input has a symbolic batch but no dimension");
@@ -143,6 +143,19 @@ static void verify_node_outputs(struct verifier *verifier, const struct pbitc_no
     }
 }
 
+static void verify_inner_graph(struct verifier *verifier, const struct pbitc_node *node,
+                               const struct pbitc_attribute *attribute)
+{
+    const struct pbitc_graph *inner = attribute->graph;
+    if (!inner->inner || inner->arena != verifier->graph->arena)
+        violation(verifier, NULL, node, "attribute " NAME " is not a graph inside this one", attribute->name);
+    if (inner->input_count + pbitc_signature_own_inputs(node) != node->input_count)
+        violation(verifier, NULL, node, "attribute " NAME " has %zu inputs, the node %zu", attribute->name,
+                  inner->input_count, node->input_count);
+    enum pbit_status status = pbitc_graph_verify(inner, verifier->after, verifier->diagnostics);
+    verifier->status = status ? status : verifier->status;
+}
+
 static void verify_signature(struct verifier *verifier, const struct pbitc_node *node)
 {
     char problem[256];
@@ -157,6 +170,8 @@ static void verify_signature(struct verifier *verifier, const struct pbitc_node 
                       pbitc_attribute_letter(attribute->kind), letter);
         if (pbitc_node_attribute(node, attribute->name) != attribute)
             violation(verifier, NULL, node, "attribute " NAME " is there twice", attribute->name);
+        if (attribute->kind == PBITC_ATTRIBUTE_GRAPH)
+            verify_inner_graph(verifier, node, attribute);
     }
 }
 

@@ -25,6 +25,8 @@ struct pbitc_evaluation {
     int threads;
     void *scratch; ///< scratch_bytes bytes, 64-aligned
     size_t scratch_bytes;
+    const struct pbitc_allocator *allocator; ///< control flow: makes the outputs' data
+    int64_t *turns;                          ///< control flow: how often inner graphs may still run
     const char *deferred; ///< set by pbitc_defer: the input whose data the shapes depend on, in words
 };
 
@@ -41,7 +43,9 @@ enum {
     PBITC_OPERATOR_MONOTONE = 2, ///< elementwise and non-decreasing
     PBITC_OPERATOR_ACTIVATION = 4, ///< a neuron: swap-activations may replace it
     PBITC_OPERATOR_SHAPE_ONLY = 8, ///< reads the shapes of its inputs, never their data (Shape, Size)
-    PBITC_OPERATOR_ANY_TYPE = 16   ///< takes 16-bit floats as they are; the others compute them in float32
+    PBITC_OPERATOR_ANY_TYPE = 16,  ///< takes 16-bit floats as they are; the others compute them in float32
+    /// If, Loop, Scan: always deferred; `evaluate` sets types, shapes and data of the outputs that are used.
+    PBITC_OPERATOR_CONTROL_FLOW = 32
 };
 
 struct pbitc_operator {

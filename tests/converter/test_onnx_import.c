@@ -451,7 +451,7 @@ START_TEST(unknown_operators_are_all_listed)
     builder_add_node(&b, "n1", "Relu", "a", "b");
     builder_add_node(&b, "n2", "Wibble", "b", "c");
     builder_add_node(&b, "n3", "Foo", "c", "d")->domain = builder_text(&b, "com.example");
-    builder_add_node(&b, "n4", "If", "d", "e");
+    builder_add_node(&b, "n4", "Wobble", "d", "e");
     builder_add_node(&b, "n5", "Bar", "e", "f")->domain = builder_text(&b, "undeclared");
     builder_add_node(&b, "n6", "PBit", "f", "g")->domain = builder_text(&b, "pbitc");
     builder_add_node(&b, "n7", "", "g", "y");
