@@ -371,7 +371,7 @@ static bool find_operator(struct pbitc_onnx_importer *importer, const Onnx__Node
                            "the model does not declare the operator's domain '%s'", domain);
     // Ours are for the passes alone, which know what they put in.
     if (strcmp(domain, "pbitc") != 0)
-        *op = pbitc_operator_find(domain, op_type);
+        *op = pbitc_operator_find(domain, *domain ? op_type : pbitc_onnx_newest_name(op_type));
     return *op || pbitc_onnx_add_unknown(importer, domain, op_type, *opset, name);
 }
 

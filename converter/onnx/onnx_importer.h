@@ -81,7 +81,9 @@ bool pbitc_onnx_add_unknown(struct pbitc_onnx_importer *importer, const char *do
                             int opset, const char *node);
 bool pbitc_onnx_report_unknown(struct pbitc_onnx_importer *importer);
 
-/// onnx_upgrade.c. Brings a node from the form of its opset to the newest; checks attributes and arity.
+/// onnx_upgrade.c. What an operator of the default domain that was renamed is called now.
+const char *pbitc_onnx_newest_name(const char *op);
+/// Brings a node from the form of its opset to the newest; checks attributes and arity.
 bool pbitc_onnx_upgrade_node(struct pbitc_onnx_importer *importer, struct pbitc_node *node);
 
 #endif

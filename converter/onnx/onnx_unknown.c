@@ -62,7 +62,6 @@ static const char *find_remedy(const struct pbitc_onnx_importer *importer,
 {
     static const char *const control_flow[] = {"If", "Loop", "Scan", NULL};
     static const char *const recurrent[] = {"LSTM", "GRU", "RNN", NULL};
-    static const char *const upsampling[] = {"Upsample", "Resize", NULL};
     if (strcmp(unknown->domain, "pbitc") == 0)
         return "operators of this domain are made by pbitc's passes and cannot be read from a file";
     if (strcmp(unknown->domain, "ai.onnx.ml") == 0)
@@ -77,8 +76,6 @@ static const char *find_remedy(const struct pbitc_onnx_importer *importer,
     if (is_one_of(unknown->op, recurrent))
         return "only feed-forward networks can be converted; cut the recurrent part off "
                "(onnx.utils.extract_model)";
-    if (is_one_of(unknown->op, upsampling))
-        return "use ConvTranspose or DepthToSpace instead";
     return "replace it before the export, or cut it off (onnx.utils.extract_model)";
 }
 

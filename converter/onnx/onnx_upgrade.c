@@ -223,6 +223,42 @@ static bool count_parts(struct pbitc_onnx_importer *importer, struct pbitc_node 
     return pbitc_node_set_int(importer->graph, node, "num_outputs", (int64_t)node->output_count);
 }
 
+const char *pbitc_onnx_newest_name(const char *op)
+{
+    return strcmp(op, "Upsample") == 0 ? "Resize" : strcmp(op, "Scatter") == 0 ? "ScatterElements" : op;
+}
+
+/// Resize of opset 10, and Upsample before it, whose scales were an attribute until opset 8 (and before 7
+/// two): input 1 becomes input 2, and positions lie as they did.
+static bool upgrade_resize(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
+{
+    struct pbitc_graph *graph = importer->graph;
+    size_t count;
+    const float *scales = pbitc_node_floats(node, "scales", &count);
+    float old[4] = {1, 1, pbitc_node_float(node, "height_scale", 1),
+                    pbitc_node_float(node, "width_scale", 1)};
+    bool oldest = pbitc_node_attribute(node, "height_scale") && pbitc_node_attribute(node, "width_scale");
+    if (node->opset >= 11)
+        return true;
+    if (scales || oldest) {
+        struct pbitc_shape shape = {1, {oldest ? 4 : (int64_t)count}};
+        if (!add_input(importer, node, 2, "scales", PBITC_FLOAT32, &shape, oldest ? old : scales))
+            return false;
+        pbitc_node_remove_attribute(node, "scales");
+        pbitc_node_remove_attribute(node, "height_scale");
+        pbitc_node_remove_attribute(node, "width_scale");
+    } else if (node->input_count == 2) {
+        if (!pbitc_node_set_input(graph, node, 2, node->inputs[1]) ||
+            !pbitc_node_set_input(graph, node, 1, NULL))
+            return false;
+    }
+    if (strcmp(pbitc_node_string(node, "mode", ""), "bilinear") == 0 &&
+        !pbitc_node_set_string(graph, node, "mode", "linear"))
+        return false;
+    return pbitc_node_set_string(graph, node, "coordinate_transformation_mode", "asymmetric") &&
+           pbitc_node_set_string(graph, node, "nearest_mode", "simple");
+}
+
 static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
 {
     if (!move_lists(importer, node) || (node->opset < 7 && !upgrade_broadcast(importer, node)))
@@ -237,6 +273,11 @@ static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node
          pbitc_node_is(node, PBITC_OP_Hardmax)) &&
         node->opset < 13)
         return mark_legacy_softmax(importer, node);
+    if (pbitc_node_is(node, PBITC_OP_Resize))
+        return upgrade_resize(importer, node);
+    if (pbitc_node_is(node, PBITC_OP_RoiAlign) && node->opset < 16)
+        return pbitc_node_set_string(importer->graph, node, "coordinate_transformation_mode",
+                                     "output_half_pixel");
     if (pbitc_node_is(node, PBITC_OP_Split) && node->opset < 18)
         return count_parts(importer, node);
     return true;
