@@ -5,6 +5,7 @@
 #include "converter/json.h"
 #include "converter/model_file.h"
 #include "converter/options.h"
+#include "converter/terminal.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -46,20 +47,6 @@ static void format_shape(char *text, size_t size, const struct pbitc_shape *shap
     }
 }
 
-/// Text out of a file, control characters replaced so that they cannot steer the terminal; padded to `width`
-/// bytes.
-static void print_text(const char *text, size_t length, size_t width)
-{
-    for (size_t i = 0; i < length; i++)
-        putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
-    printf("%*s", length < width ? (int)(width - length) : 0, "");
-}
-
-static void print_name(const char *name, size_t width)
-{
-    print_text(name, strlen(name), width);
-}
-
 static bool is_activation(const struct pbitc_node *node)
 {
     return node->op->flags & PBITC_OPERATOR_ACTIVATION;
@@ -77,7 +64,7 @@ static void print_ports(const char *what, struct pbitc_value *const *values, siz
         char shape[160];
         format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->batch_name);
         printf("%-12s", what);
-        print_name(values[i]->name, 0);
+        pbitc_terminal_name(stdout, values[i]->name, 0);
         printf(": %s %s\n", pbitc_type_name(values[i]->type), shape);
     }
 }
@@ -114,7 +101,7 @@ static size_t name_width(const struct pbitc_graph *graph)
 static void print_graph(const struct pbitc_graph *graph, const struct pbitc_diagnostics *problems)
 {
     printf("%-12s", "producer");
-    print_name(graph->producer ? graph->producer : "", 0);
+    pbitc_terminal_name(stdout, graph->producer ? graph->producer : "", 0);
     printf("\n%-12s%d (IR %" PRId64 ")\n", "opset", graph->opset, graph->ir_version);
     print_ports("input", graph->inputs, graph->input_count);
     print_ports("output", graph->outputs, graph->output_count);
@@ -125,7 +112,7 @@ static void print_graph(const struct pbitc_graph *graph, const struct pbitc_diag
     {
         char shape[160], op[OPERATOR_NAME];
         format_shape(shape, sizeof(shape), node_shape(node), NULL);
-        print_name(node->name, width);
+        pbitc_terminal_name(stdout, node->name, width);
         printf("  %-18s %-18s %11" PRIu64 " %13" PRIu64 "%s\n",
                pbitc_node_operator_name(node, op, sizeof(op)), shape, pbitc_node_parameters(node),
                pbitc_node_macs(node), is_activation(node) ? "  p-bits" : "");
@@ -231,7 +218,7 @@ static const char *const operation_names[] = {
 static void print_port(const char *what, const struct pbit_port *port)
 {
     printf("%-12s", what);
-    print_name(port->name, 0);
+    pbitc_terminal_name(stdout, port->name, 0);
     printf(": %" PRIu32 "x%" PRIu32 "x%" PRIu32 " (height, width, channels)%s\n", port->height, port->width,
            port->channels, port->softmax ? ", softmax follows" : "");
 }
@@ -251,7 +238,7 @@ static void print_layer(const struct pbit_layer *layer, size_t width)
                  layer->amplitude / 256.0);
     else if (layer->kind == PBIT_OPERATION_NEURON)
         snprintf(detail, sizeof(detail), "exact, 8 bits");
-    print_name(layer->name, width);
+    pbitc_terminal_name(stdout, layer->name, width);
     printf("  %-9s %-14s %-6s %12" PRIu64 "%s%s\n", operation_names[layer->kind], shape,
            layer->random ? "pass" : "image", layer->synapses, *detail ? "  " : "", detail);
 }
@@ -275,7 +262,7 @@ static void print_pbit(const struct pbitc_model_file *file)
     printf("%-12s%" PRIu32 " by default, %" PRIu32 " at most\n", "samples T",
            pbit_model_default_samples(model), pbit_model_max_samples(model));
     printf("%-12s%s\n%-12s", "sampler", sampler_names[pbit_model_sampler(model)], "metadata");
-    print_text(metadata, length, 0);
+    pbitc_terminal_text(stdout, metadata, length, 0);
     putchar('\n');
     size_t width = sizeof("layer") - 1;
     for (uint32_t i = 0; i < model->operation_count; i++) {

@@ -19,6 +19,7 @@ int pbitc_exit_code(enum pbit_status status);
 typedef int pbitc_command_function(int argc, char **argv, struct pbitc_diagnostics *diagnostics);
 
 pbitc_command_function pbitc_cmd_convert;
+pbitc_command_function pbitc_cmd_energy;
 pbitc_command_function pbitc_cmd_eval;
 pbitc_command_function pbitc_cmd_export;
 pbitc_command_function pbitc_cmd_inspect;

@@ -1,0 +1,20 @@
+// What `pbitc energy` prints.
+#ifndef PBITC_ENERGY_PRINT_H
+#define PBITC_ENERGY_PRINT_H
+
+#include "converter/energy/energy.h"
+
+#include <stdio.h>
+
+struct pbitc_energy_listing {
+    const struct pbitc_energy_network *network;
+    const struct pbitc_energy_constants *constants;
+    uint64_t model_hash;
+    size_t samples_count, draws_count;
+    const uint32_t *samples, *draws; ///< the lists of T and of m
+};
+
+void pbitc_energy_write_text(const struct pbitc_energy_listing *listing, FILE *stream);
+void pbitc_energy_write_json(const struct pbitc_energy_listing *listing, FILE *stream);
+
+#endif
