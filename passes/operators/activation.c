@@ -1,4 +1,5 @@
 // Activations: what swap-activations turns into p-bits, in their float form.
+#include "passes/operators/float_functions.h"
 #include "passes/operators/operator_support.h"
 
 #include <string.h>
@@ -38,24 +39,37 @@
 /// x limited to 0..1; a NaN stays one.
 #define UNIT(x) ((x) < 0 ? 0 : (x) > 1 ? 1 : (x))
 
-ACTIVATION(sigmoid, NO_ATTRIBUTES, SIGMOID(x))
-ACTIVATION(tanh, NO_ATTRIBUTES, tanh(x))
-ACTIVATION(leaky_relu, ATTRIBUTE(alpha, 0.01f), x < 0 ? alpha * x : x)
-ACTIVATION(elu, ATTRIBUTE(alpha, 1.0f), x < 0 ? alpha * expm1(x) : x)
-ACTIVATION(celu, ATTRIBUTE(alpha, 1.0f), x < 0 ? alpha * expm1(x / alpha) : x)
-ACTIVATION(selu, ATTRIBUTE(alpha, 1.67326319217681884765625f);
-           ATTRIBUTE(gamma, 1.05070102214813232421875f), x > 0 ? gamma * x : gamma * alpha * expm1(x))
-ACTIVATION(softplus, NO_ATTRIBUTES, SOFTPLUS(x))
-ACTIVATION(softsign, NO_ATTRIBUTES, x / (1 + fabs(x)))
-ACTIVATION(hard_sigmoid, ATTRIBUTE(alpha, 0.2f); ATTRIBUTE(beta, 0.5f), UNIT(alpha *x + beta))
-ACTIVATION(hard_swish, NO_ATTRIBUTES, x *UNIT(x / 6 + (real)0.5))
-ACTIVATION(swish, ATTRIBUTE(alpha, 1.0f), x *SIGMOID(alpha *x))
-ACTIVATION(mish, NO_ATTRIBUTES, x *tanh(SOFTPLUS(x)))
-ACTIVATION(shrink, ATTRIBUTE(bias, 0.0f);
-           ATTRIBUTE(lambd, 0.5f), x<-lambd ? x + bias : x> lambd ? x - bias : 0)
-ACTIVATION(thresholded_relu, ATTRIBUTE(alpha, 1.0f), x > alpha ? x : 0)
+static ACTIVATION(sigmoid_any, NO_ATTRIBUTES, SIGMOID(x)) static ACTIVATION(tanh_any, NO_ATTRIBUTES, tanh(x))
+    ACTIVATION(leaky_relu, ATTRIBUTE(alpha, 0.01f),
+               x < 0 ? alpha * x : x) ACTIVATION(elu, ATTRIBUTE(alpha, 1.0f), x < 0 ? alpha * expm1(x) : x)
+        ACTIVATION(celu, ATTRIBUTE(alpha, 1.0f), x < 0 ? alpha * expm1(x / alpha) : x) ACTIVATION(
+            selu, ATTRIBUTE(alpha, 1.67326319217681884765625f);
+            ATTRIBUTE(gamma, 1.05070102214813232421875f), x > 0 ? gamma * x : gamma * alpha * expm1(x))
+            ACTIVATION(softplus, NO_ATTRIBUTES, SOFTPLUS(x)) ACTIVATION(softsign, NO_ATTRIBUTES,
+                                                                        x / (1 + fabs(x)))
+                ACTIVATION(hard_sigmoid, ATTRIBUTE(alpha, 0.2f); ATTRIBUTE(beta, 0.5f), UNIT(alpha *x + beta))
+                    ACTIVATION(hard_swish, NO_ATTRIBUTES, x *UNIT(x / 6 + (real)0.5))
+                        ACTIVATION(swish, ATTRIBUTE(alpha, 1.0f),
+                                   x *SIGMOID(alpha *x)) ACTIVATION(mish, NO_ATTRIBUTES, x *tanh(SOFTPLUS(x)))
+                            ACTIVATION(shrink, ATTRIBUTE(bias, 0.0f);
+                                       ATTRIBUTE(lambd, 0.5f), x<-lambd ? x + bias : x> lambd ? x - bias : 0)
+                                ACTIVATION(thresholded_relu, ATTRIBUTE(alpha, 1.0f), x > alpha ? x : 0)
 
-enum pbit_status infer_gelu(struct pbitc_evaluation *evaluation)
+/// float32 by `floats`, which is faster; other types by the general form.
+#define FLOATS_FIRST(name, floats)                                                                           \
+    enum pbit_status evaluate_##name(struct pbitc_evaluation *evaluation)                                    \
+    {                                                                                                        \
+        const struct pbitc_tensor *input = evaluation->inputs[0];                                            \
+        if (input->type != PBITC_FLOAT32)                                                                    \
+            return evaluate_##name##_any(evaluation);                                                        \
+        floats(pbitc_shape_elements(&input->shape), input->data, evaluation->outputs[0].data);               \
+        return PBIT_OK;                                                                                      \
+    }
+
+                                    FLOATS_FIRST(sigmoid, pbitc_sigmoid_floats)
+                                        FLOATS_FIRST(tanh, pbitc_tanh_floats)
+
+                                            enum pbit_status infer_gelu(struct pbitc_evaluation *evaluation)
 {
     const char *approximate = pbitc_node_string(evaluation->node, "approximate", "none");
     if (strcmp(approximate, "none") != 0 && strcmp(approximate, "tanh") != 0)

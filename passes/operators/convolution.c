@@ -1,15 +1,18 @@
 // Conv and ConvTranspose over one to three spatial dimensions.
-#include "passes/operators/window.h"
+#include "passes/operators/direct_convolution.h"
+#include "passes/operators/float_product.h"
 
 #include <cblas.h>
 #include <string.h>
 
-// Conv computes each image by itself, a block of its output positions at a time: the input under the windows
-// is laid out as a matrix (im2col) that the weights multiply. The blocks depend on the shape of one image
-// only, so a result depends neither on the batch size nor on the number of threads.
+// Conv computes each image by itself, a block of its output positions at a time: directly where that is
+// possible, else the input under the windows is laid out as a matrix (im2col) that the weights multiply. Both
+// ways sum every element in the same order, so a result depends neither on the batch size nor on the number
+// of threads.
 enum {
     COLUMNS_FLOATS = 1 << 18, ///< floats of the im2col matrix of a block, about
-    COLUMNS_STEP = 64,        ///< block widths are multiples of this
+    CACHE_LINE = 64,
+    COLUMNS_STEP = 64, ///< block widths are multiples of this
     BLAS_LIMIT = INT32_MAX / 16,
     PARALLEL_WORK = 1 << 23 ///< multiplications that pay for the start of threads
 };
@@ -22,25 +25,23 @@ struct convolution {
     enum pbitc_type type;                      ///< float32 or float64
     const void *input, *weights, *bias;        ///< bias may be NULL
     void *output;
-    unsigned char *columns; ///< per thread: depth x block elements
-    size_t columns_bytes;
+    bool direct;                          ///< float32 only
+    struct pbitc_direct_convolution plan; ///< when direct
+    int64_t *rows;                        ///< [depth] where the rows of the matrix begin
+    unsigned char *spare;                 ///< per thread: the matrix, or what the direct way needs
+    size_t spare_bytes;
 };
-
-/// The input itself is the matrix: kernel of 1, no stride, no padding.
-static bool is_pointwise(const struct pbitc_window *window)
-{
-    if (window->kernel_size != 1 || window->output_size != window->input_size)
-        return false;
-    for (int i = 0; i < PBITC_SPATIAL; i++)
-        if (window->stride[i] != 1 || window->pad_begin[i] != 0 || window->pad_end[i] != 0)
-            return false;
-    return true;
-}
 
 /// One input channel per group: a multiplication of matrices would have next to no depth.
 static bool is_depthwise(const struct convolution *convolution)
 {
     return convolution->channels == 1 && convolution->groups > 1 && convolution->type == PBITC_FLOAT32;
+}
+
+/// A multiple of the cache line, so that threads do not share one.
+static size_t spare_bytes(size_t elements, size_t element)
+{
+    return (elements * element + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
 }
 
 static enum pbit_status require_weights(struct pbitc_evaluation *evaluation, int64_t groups)
@@ -98,15 +99,23 @@ static enum pbit_status convolution_read(struct pbitc_evaluation *evaluation, st
         window->input_size > BLAS_LIMIT || window->output_size > BLAS_LIMIT)
         return PBITC_REFUSE(evaluation, NULL, "the convolution is too large (weights %s, input %s)",
                             pbitc_shape_format(weights).text, pbitc_shape_format(input).text);
+    convolution->direct = convolution->type == PBITC_FLOAT32 &&
+                          pbitc_direct_convolution_plan(window, convolution->channels, convolution->outputs,
+                                                        &convolution->plan);
+    if (convolution->direct) {
+        convolution->blocks = convolution->plan.blocks;
+        convolution->spare_bytes = spare_bytes(convolution->plan.scratch_floats, sizeof(float));
+        return PBIT_OK;
+    }
     int64_t block = convolution->depth ? COLUMNS_FLOATS / convolution->depth : window->output_size;
     block = block < COLUMNS_STEP ? COLUMNS_STEP : block - block % COLUMNS_STEP;
-    if (is_pointwise(window) || is_depthwise(convolution) || block > window->output_size)
+    if (is_depthwise(convolution) || block > window->output_size)
         block = window->output_size;
     convolution->block = block;
     convolution->blocks = block ? (window->output_size + block - 1) / block : 0;
-    if (!is_pointwise(window) && !is_depthwise(convolution))
-        convolution->columns_bytes =
-            ((size_t)(convolution->depth * block) * pbitc_type_bytes(convolution->type) + 63) & ~(size_t)63;
+    if (!is_depthwise(convolution))
+        convolution->spare_bytes =
+            spare_bytes((size_t)(convolution->depth * block), pbitc_type_bytes(convolution->type));
     return PBIT_OK;
 }
 
@@ -124,7 +133,9 @@ enum pbit_status infer_conv(struct pbitc_evaluation *evaluation)
     for (int i = 0; i < convolution.window.spatial_rank; i++)
         shape.dims[2 + i] = convolution.window.output[lead + i];
     pbitc_set_output(evaluation, 0, convolution.type, &shape);
-    if (!pbitc_add_scratch(evaluation, evaluation->threads, convolution.columns_bytes))
+    if (!pbitc_add_scratch(evaluation, convolution.depth, sizeof(int64_t)) ||
+        !pbitc_add_scratch(evaluation, 1, CACHE_LINE) ||
+        !pbitc_add_scratch(evaluation, evaluation->threads, convolution.spare_bytes))
         return PBITC_REFUSE(evaluation, NULL, "the convolution is too large");
     return PBIT_OK;
 }
@@ -172,6 +183,18 @@ static void lay_out_row(const struct pbitc_window *window, const unsigned char *
     }
 }
 
+static void convolve_direct(void *state, int64_t index, int worker)
+{
+    const struct convolution *c = state;
+    int64_t plane = index / c->blocks, group = plane % c->groups; // plane: image * groups + group
+    pbitc_direct_convolution_run(&c->plan, c->rows, index % c->blocks,
+                                 (const float *)c->input + plane * c->channels * c->window.input_size,
+                                 (const float *)c->weights + group * c->outputs * c->depth,
+                                 c->bias ? (const float *)c->bias + group * c->outputs : NULL,
+                                 (float *)c->output + plane * c->outputs * c->window.output_size,
+                                 (float *)(c->spare + (size_t)worker * c->spare_bytes));
+}
+
 /// The block of output positions, `width` of each channel of the group, filled with the bias or 0.
 static void fill_with_bias(const struct convolution *c, int64_t group, unsigned char *output, int64_t width)
 {
@@ -196,35 +219,27 @@ static void convolve_block(void *state, int64_t index, int worker)
     size_t element = pbitc_type_bytes(c->type);
     int64_t first = index % c->blocks * c->block, plane = index / c->blocks; // plane: image * groups + group
     int64_t last = first + c->block < window->output_size ? first + c->block : window->output_size;
-    int64_t group = plane % c->groups, width = last - first;
+    int64_t group = plane % c->groups, width = last - first, at[PBITC_SPATIAL] = {0};
     const unsigned char *input =
         (const unsigned char *)c->input + (size_t)(plane * c->channels * window->input_size) * element;
     const unsigned char *weights =
         (const unsigned char *)c->weights + (size_t)(group * c->outputs * c->depth) * element;
     unsigned char *output =
         (unsigned char *)c->output + (size_t)(plane * c->outputs * window->output_size + first) * element;
-    const void *matrix = input + (size_t)first * element;
-    int64_t matrix_width = window->output_size;
-    if (!is_pointwise(window)) {
-        unsigned char *columns = c->columns + (size_t)worker * c->columns_bytes;
-        int64_t at[PBITC_SPATIAL] = {0};
-        for (int64_t row = 0; row < c->depth; row++) {
-            lay_out_row(window, input + (size_t)(row / window->kernel_size * window->input_size) * element,
-                        element, at, first, last, columns + (size_t)(row * width) * element);
-            pbitc_window_advance(window, at);
-        }
-        matrix = columns;
-        matrix_width = width;
+    unsigned char *columns = c->spare + (size_t)worker * c->spare_bytes;
+    for (int64_t row = 0; row < c->depth; row++) {
+        lay_out_row(window, input + (size_t)(row / window->kernel_size * window->input_size) * element,
+                    element, at, first, last, columns + (size_t)(row * c->block) * element);
+        pbitc_window_advance(window, at);
     }
     fill_with_bias(c, group, output, width);
     if (c->type == PBITC_FLOAT32)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->outputs, (int)width, (int)c->depth, 1,
-                    (const float *)weights, (int)c->depth, matrix, (int)matrix_width, 1, (float *)output,
-                    (int)window->output_size);
+        pbitc_multiply_add(c->outputs, width, c->depth, (const float *)weights, c->depth,
+                           (const float *)columns, c->rows, (float *)output, window->output_size);
     else
         cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)c->outputs, (int)width, (int)c->depth, 1,
-                    (const double *)weights, (int)c->depth, matrix, (int)matrix_width, 1, (double *)output,
-                    (int)window->output_size);
+                    (const double *)weights, (int)c->depth, (const double *)columns, (int)c->block, 1,
+                    (double *)output, (int)window->output_size);
 }
 
 /// Adds `weight` times the channel, shifted to kernel position `at`, to an output plane.
@@ -276,14 +291,22 @@ enum pbit_status evaluate_conv(struct pbitc_evaluation *evaluation)
     convolution.weights = evaluation->inputs[1]->data;
     convolution.bias = bias ? bias->data : NULL;
     convolution.output = evaluation->outputs[0].data;
-    convolution.columns = evaluation->scratch;
+    convolution.rows = evaluation->scratch;
+    uintptr_t spare = (uintptr_t)(convolution.rows + convolution.depth);
+    convolution.spare = (unsigned char *)((spare + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
     int64_t planes = convolution.images * convolution.groups;
     double work = (double)pbitc_shape_elements(&evaluation->outputs[0].shape) * (double)convolution.depth;
     int threads = work < PARALLEL_WORK ? 1 : evaluation->threads;
-    if (is_depthwise(&convolution))
+    if (convolution.direct) {
+        pbitc_direct_convolution_offsets(&convolution.plan, convolution.rows);
+        pbitc_parallel_for(threads, planes * convolution.blocks, convolve_direct, &convolution);
+    } else if (is_depthwise(&convolution)) {
         pbitc_parallel_for(threads, planes, convolve_depthwise, &convolution);
-    else
+    } else {
+        for (int64_t row = 0; row < convolution.depth; row++)
+            convolution.rows[row] = row * convolution.block;
         pbitc_parallel_for(threads, planes * convolution.blocks, convolve_block, &convolution);
+    }
     return PBIT_OK;
 }
 

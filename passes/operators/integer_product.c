@@ -119,6 +119,13 @@ static enum pbit_status infer_parameters(const struct signature *signature,
     return status;
 }
 
+/// Room for one operand, as take() below takes it: in whole cache lines.
+static bool add_room(struct pbitc_evaluation *evaluation, const struct pbitc_tensor *tensor)
+{
+    int64_t elements = pbitc_shape_elements(&tensor->shape);
+    return pbitc_add_scratch(evaluation, elements, sizeof(double)) && pbitc_add_scratch(evaluation, 1, 64);
+}
+
 static enum pbit_status infer_product(const struct signature *signature, struct pbitc_evaluation *evaluation)
 {
     struct product product;
@@ -137,9 +144,8 @@ static enum pbit_status infer_product(const struct signature *signature, struct 
     enum pbitc_type type =
         signature->result_zero ? evaluation->inputs[signature->result_zero]->type : PBITC_INT32;
     pbitc_set_output(evaluation, 0, type, &product.result.shape);
-    if (!pbitc_add_scratch(evaluation, pbitc_shape_elements(&product.operands[0].shape), sizeof(double)) ||
-        !pbitc_add_scratch(evaluation, pbitc_shape_elements(&product.operands[1].shape), sizeof(double)) ||
-        !pbitc_add_scratch(evaluation, pbitc_shape_elements(&product.result.shape), sizeof(double)))
+    if (!add_room(evaluation, &product.operands[0]) || !add_room(evaluation, &product.operands[1]) ||
+        !add_room(evaluation, &product.result))
         return PBITC_REFUSE(evaluation, NULL, "the operands are too large");
     return PBIT_OK;
 }

@@ -1,150 +1,111 @@
 // Gemm and MatMul.
 #include "passes/operators/operator_support.h"
 
-#include <cblas.h>
+#include "passes/operators/float_product.h"
+
 #include <string.h>
 
-// OpenBLAS rounds a row of a product differently with its place among the rows and with their number. Every
-// call here therefore has exactly TILE rows (8: a multiple of the rows of all its kernels, and few enough for
-// each to treat them alike; tests/passes/test_operators.c checks it), so that the result for one image does
-// not depend on the batch it is in, nor on the number of threads. Right operands are transposed beforehand:
-// faster in such tiles.
-enum { TILE = 8 };
-
-/// C = alpha * A B for a stack of matrices, A [rows x depth], B [depth x columns], C [rows x columns].
+/// C = A B for a stack of matrices, A [rows x depth], B [depth x columns], C [rows x columns].
 struct product {
     enum pbitc_type type;
-    int64_t rows, depth, columns, tiles; ///< tiles: of TILE rows, in one matrix
-    bool left_transposed;                ///< A is stored [depth x rows]
-    float alpha;
+    int64_t rows, depth, columns;
+    bool right_transposed; ///< B is stored [columns x depth]; float32 only
     const void *left, *right;
     void *result;
     const int64_t *left_offsets, *right_offsets; ///< per matrix of the stack, in elements; NULL: 0
-    unsigned char *padding;                      ///< per thread: TILE rows of A and of C
-    size_t padding_bytes;
+    int64_t *right_rows;                         ///< float32: where the rows of B begin
+    int64_t row_blocks, column_blocks;           ///< the pieces that threads share
 };
 
-static size_t padding_bytes(int64_t depth, int64_t columns, size_t element)
-{
-    return ((size_t)(depth + columns) * TILE * element + 63) & ~(size_t)63;
-}
+enum {
+    PRODUCT_TYPES = PBITC_TYPES_FLOAT | PBITC_TYPES_INDEX | 1 << PBITC_UINT32 | 1 << PBITC_UINT64,
+    BLOCK_ROWS = 48,
+    BLOCK_COLUMNS = 512,
+    PARALLEL_WORK = 1 << 22 ///< multiplications that pay for the start of threads
+};
 
-/// TILE rows of A from `first` on, in a row-major block; rows beyond the last are zero.
-static void gather_rows(const struct product *product, const void *left, int64_t first, void *block)
+static void multiply_floats(const struct product *product, int64_t matrix, int64_t row, int64_t column)
 {
-    int64_t present = product->rows - first < TILE ? product->rows - first : TILE;
-    size_t element = pbitc_type_bytes(product->type);
-    memset(block, 0, (size_t)(TILE * product->depth) * element);
-    if (!product->left_transposed) {
-        memcpy(block, (const unsigned char *)left + (size_t)(first * product->depth) * element,
-               (size_t)(present * product->depth) * element);
+    int64_t depth = product->depth, columns = product->columns;
+    int64_t height = product->rows - row < BLOCK_ROWS ? product->rows - row : BLOCK_ROWS;
+    int64_t width = columns - column < BLOCK_COLUMNS ? columns - column : BLOCK_COLUMNS;
+    const float *left = (const float *)product->left + row * depth, *right = product->right;
+    left += product->left_offsets ? product->left_offsets[matrix] : 0;
+    right += product->right_offsets ? product->right_offsets[matrix] : 0;
+    float *result = (float *)product->result + (matrix * product->rows + row) * columns + column;
+    if (product->right_transposed) {
+        pbitc_multiply_transposed(height, width, depth, left, right + column * depth, result, columns);
         return;
     }
-    for (int64_t k = 0; k < product->depth; k++)
-        for (int64_t r = 0; r < present; r++)
-            memcpy((unsigned char *)block + (size_t)(r * product->depth + k) * element,
-                   (const unsigned char *)left + (size_t)(k * product->rows + first + r) * element, element);
+    for (int64_t r = 0; r < height; r++)
+        memset(result + r * columns, 0, (size_t)width * sizeof(*result));
+    pbitc_multiply_add(height, width, depth, left, depth, right + column, product->right_rows, result,
+                       columns);
 }
 
-static void multiply_tile(void *state, int64_t index, int worker)
-{
-    const struct product *product = state;
-    size_t element = pbitc_type_bytes(product->type);
-    int64_t matrix = index / product->tiles, first = index % product->tiles * TILE;
-    int64_t depth = product->depth, columns = product->columns;
-    const unsigned char *left = product->left, *right = product->right;
-    left += (size_t)(product->left_offsets ? product->left_offsets[matrix] : 0) * element;
-    right += (size_t)(product->right_offsets ? product->right_offsets[matrix] : 0) * element;
-    unsigned char *result =
-        (unsigned char *)product->result + (size_t)((matrix * product->rows + first) * columns) * element;
-    unsigned char *spare = product->padding + (size_t)worker * product->padding_bytes;
-    unsigned char *target = result;
-    bool partial = product->rows - first < TILE;
-    if (partial || product->left_transposed) {
-        gather_rows(product, left, first, spare);
-        left = spare;
-    } else {
-        left += (size_t)(first * depth) * element;
-    }
-    if (partial)
-        target = spare + (size_t)(TILE * depth) * element;
-    if (product->type == PBITC_FLOAT32)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, TILE, (int)columns, (int)depth, product->alpha,
-                    (const float *)left, (int)depth, (const float *)right, (int)columns, 0, (float *)target,
-                    (int)columns);
-    else
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, TILE, (int)columns, (int)depth, product->alpha,
-                    (const double *)left, (int)depth, (const double *)right, (int)columns, 0,
-                    (double *)target, (int)columns);
-    if (partial)
-        memcpy(result, target, (size_t)((product->rows - first) * columns) * element);
-}
-
-/// Integer products, modulo 2^bits. Row-major operands only: Gemm and MatMul transpose beforehand.
-#define MULTIPLY_INTEGERS(type, element, modular)                                                            \
+/// Integer products are modulo 2^bits.
+#define MULTIPLY(type, element, modular)                                                                     \
     case type: {                                                                                             \
         const element *a = product->left, *b = product->right;                                               \
         a += product->left_offsets ? product->left_offsets[matrix] : 0;                                      \
         b += product->right_offsets ? product->right_offsets[matrix] : 0;                                    \
-        element *c = (element *)product->result + matrix * product->rows * product->columns;                 \
-        for (int64_t i = 0; i < product->rows; i++)                                                          \
-            for (int64_t j = 0; j < product->columns; j++) {                                                 \
-                modular sum = 0;                                                                             \
-                for (int64_t k = 0; k < product->depth; k++)                                                 \
-                    sum +=                                                                                   \
-                        (modular)                                                                            \
-                            a[product->left_transposed ? k * product->rows + i : i * product->depth + k] *   \
-                        (modular)b[k * product->columns + j];                                                \
-                c[i * product->columns + j] = (element)sum;                                                  \
-            }                                                                                                \
+        for (int64_t i = row; i < product->rows && i < row + BLOCK_ROWS; i++) {                              \
+            element *c = (element *)product->result + (matrix * product->rows + i) * product->columns;       \
+            memset(c, 0, (size_t)product->columns * sizeof(*c));                                             \
+            for (int64_t k = 0; k < product->depth; k++)                                                     \
+                for (int64_t j = 0; j < product->columns; j++)                                               \
+                    c[j] = (element)((modular)c[j] + (modular)a[i * product->depth + k] *                    \
+                                                         (modular)b[k * product->columns + j]);              \
+        }                                                                                                    \
         break;                                                                                               \
     }
 
-static void multiply_integers(void *state, int64_t matrix, int worker)
+static void multiply_block(void *state, int64_t index, int worker)
 {
     const struct product *product = state;
+    int64_t column = index % product->column_blocks * BLOCK_COLUMNS;
+    int64_t row = index / product->column_blocks % product->row_blocks * BLOCK_ROWS;
+    int64_t matrix = index / product->column_blocks / product->row_blocks;
     (void)worker;
     switch (product->type) {
-        MULTIPLY_INTEGERS(PBITC_INT32, int32_t, uint32_t)
-        MULTIPLY_INTEGERS(PBITC_INT64, int64_t, uint64_t)
-        MULTIPLY_INTEGERS(PBITC_UINT32, uint32_t, uint32_t)
-        MULTIPLY_INTEGERS(PBITC_UINT64, uint64_t, uint64_t)
+    case PBITC_FLOAT32:
+        multiply_floats(product, matrix, row, column);
+        break;
+        MULTIPLY(PBITC_FLOAT64, double, double)
+        MULTIPLY(PBITC_INT32, int32_t, uint32_t)
+        MULTIPLY(PBITC_INT64, int64_t, uint64_t)
+        MULTIPLY(PBITC_UINT32, uint32_t, uint32_t)
+        MULTIPLY(PBITC_UINT64, uint64_t, uint64_t)
     default:
         break;
     }
 }
 
-enum {
-    PRODUCT_TYPES = PBITC_TYPES_FLOAT | PBITC_TYPES_INDEX | 1 << PBITC_UINT32 | 1 << PBITC_UINT64,
-    PARALLEL_WORK = 1 << 23, ///< multiplications that pay for the start of threads
-    BLAS_LIMIT = INT32_MAX / 16
-};
+static int64_t blocks(int64_t count, int64_t size)
+{
+    return (count + size - 1) / size;
+}
 
 static void multiply(struct product *product, int64_t matrices, int threads)
 {
-    size_t element = pbitc_type_bytes(product->type);
     int64_t elements = matrices * product->rows * product->columns;
     if (elements == 0)
         return;
-    if (product->depth == 0) {
-        memset(product->result, 0, (size_t)elements * element);
-        return;
-    }
     if ((double)elements * (double)product->depth < PARALLEL_WORK)
         threads = 1;
-    product->tiles = (product->rows + TILE - 1) / TILE;
-    if (PBITC_TYPES_FLOAT >> product->type & 1)
-        pbitc_parallel_for(threads, matrices * product->tiles, multiply_tile, product);
-    else
-        pbitc_parallel_for(threads, matrices, multiply_integers, product);
+    for (int64_t k = 0; product->right_rows && k < product->depth; k++)
+        product->right_rows[k] = k * product->columns;
+    product->row_blocks = blocks(product->rows, BLOCK_ROWS);
+    product->column_blocks = product->type == PBITC_FLOAT32 ? blocks(product->columns, BLOCK_COLUMNS) : 1;
+    pbitc_parallel_for(threads, matrices * product->row_blocks * product->column_blocks, multiply_block,
+                       product);
 }
 
+/// Scratch memory of a product begins with right_rows.
 static enum pbit_status require_product_size(struct pbitc_evaluation *evaluation, int64_t depth,
                                              int64_t columns)
 {
-    size_t element = pbitc_type_bytes(evaluation->inputs[0]->type);
-    if (depth > BLAS_LIMIT || columns > BLAS_LIMIT ||
-        !pbitc_add_scratch(evaluation, evaluation->threads, padding_bytes(depth, columns, element)))
+    if (!pbitc_add_scratch(evaluation, depth, sizeof(int64_t)))
         return PBITC_REFUSE(evaluation, NULL, "a matrix of %lld x %lld is too large", (long long)depth,
                             (long long)columns);
     return PBIT_OK;
@@ -165,6 +126,12 @@ static struct gemm gemm_read(const struct pbitc_evaluation *evaluation)
     gemm.depth = left[!gemm.transpose_left];
     gemm.columns = right[!gemm.transpose_right];
     return gemm;
+}
+
+/// Whether operand 0 or 1 has to be transposed before the product.
+static bool turns_operand(const struct gemm *gemm, enum pbitc_type type, size_t operand)
+{
+    return operand == 0 ? gemm->transpose_left : gemm->transpose_right && type != PBITC_FLOAT32;
 }
 
 /// Integers know no fractions: only the usual alpha and beta are defined for them.
@@ -213,10 +180,11 @@ enum pbit_status infer_gemm(struct pbitc_evaluation *evaluation)
     pbitc_set_output(evaluation, 0, evaluation->inputs[0]->type, &shape);
     if (!status)
         status = require_product_size(evaluation, gemm.depth, gemm.columns);
-    if (!status && gemm.transpose_right &&
-        !pbitc_add_scratch(evaluation, gemm.depth * gemm.columns,
-                           pbitc_type_bytes(evaluation->inputs[0]->type)))
-        status = PBITC_REFUSE(evaluation, NULL, "the matrices are too large");
+    for (size_t i = 0; !status && i < 2; i++)
+        if (turns_operand(&gemm, evaluation->inputs[i]->type, i) &&
+            !pbitc_add_scratch(evaluation, pbitc_shape_elements(&evaluation->inputs[i]->shape),
+                               pbitc_type_bytes(evaluation->inputs[i]->type)))
+            status = PBITC_REFUSE(evaluation, NULL, "the matrices are too large");
     return status;
 }
 
@@ -263,29 +231,52 @@ static void add_bias(struct pbitc_tensor *output, const struct pbitc_tensor *bia
     }
 }
 
+#define SCALE(type, element, modular)                                                                        \
+    case type:                                                                                               \
+        for (int64_t i = 0; i < elements; i++)                                                               \
+            ((element *)output->data)[i] *= (element)alpha;                                                  \
+        break;
+
+/// Of integers alpha is 1.
+static void scale(struct pbitc_tensor *output, float alpha)
+{
+    int64_t elements = pbitc_shape_elements(&output->shape);
+    switch (output->type) {
+        PBITC_FOR_FLOAT_TYPES(SCALE)
+    default:
+        break;
+    }
+}
+
 enum pbit_status evaluate_gemm(struct pbitc_evaluation *evaluation)
 {
     struct gemm gemm = gemm_read(evaluation);
-    const struct pbitc_tensor *right = evaluation->inputs[1], *bias = pbitc_input(evaluation, 2);
-    size_t element = pbitc_type_bytes(right->type);
-    struct product product = {.type = right->type,
+    const struct pbitc_tensor *bias = pbitc_input(evaluation, 2);
+    enum pbitc_type type = evaluation->inputs[0]->type;
+    struct product product = {.type = type,
                               .rows = gemm.rows,
                               .depth = gemm.depth,
                               .columns = gemm.columns,
-                              .left_transposed = gemm.transpose_left,
-                              .alpha = pbitc_node_float(evaluation->node, "alpha", 1),
-                              .left = evaluation->inputs[0]->data,
-                              .right = right->data,
+                              .right_transposed = gemm.transpose_right && type == PBITC_FLOAT32,
                               .result = evaluation->outputs[0].data,
-                              .padding = evaluation->scratch,
-                              .padding_bytes = padding_bytes(gemm.depth, gemm.columns, element)};
-    if (gemm.transpose_right) {
-        void *turned = product.padding + (size_t)evaluation->threads * product.padding_bytes;
-        transpose(turned, right->data, gemm.columns, gemm.depth, element);
-        product.right = turned;
+                              .right_rows = evaluation->scratch};
+    unsigned char *spare = (unsigned char *)evaluation->scratch + (size_t)gemm.depth * sizeof(int64_t);
+    const void **operands[2] = {&product.left, &product.right};
+    for (size_t i = 0; i < 2; i++) {
+        const struct pbitc_tensor *operand = evaluation->inputs[i];
+        *operands[i] = operand->data;
+        if (!turns_operand(&gemm, type, i))
+            continue;
+        transpose(spare, operand->data, operand->shape.dims[0], operand->shape.dims[1],
+                  pbitc_type_bytes(type));
+        *operands[i] = spare;
+        spare += (size_t)pbitc_shape_elements(&operand->shape) * pbitc_type_bytes(type);
     }
     multiply(&product, 1, evaluation->threads);
+    float alpha = pbitc_node_float(evaluation->node, "alpha", 1);
     float beta = pbitc_node_float(evaluation->node, "beta", 1);
+    if (alpha != 1)
+        scale(&evaluation->outputs[0], alpha);
     if (bias && beta != 0)
         add_bias(&evaluation->outputs[0], bias, beta);
     return PBIT_OK;
@@ -371,18 +362,15 @@ enum pbit_status evaluate_matmul(struct pbitc_evaluation *evaluation)
                               .rows = matmul.rows,
                               .depth = matmul.depth,
                               .columns = matmul.columns,
-                              .alpha = 1,
                               .left = evaluation->inputs[0]->data,
                               .right = evaluation->inputs[1]->data,
                               .result = evaluation->outputs[0].data,
-                              .padding = evaluation->scratch,
-                              .padding_bytes =
-                                  padding_bytes(matmul.depth, matmul.columns, pbitc_type_bytes(type))};
+                              .right_rows = evaluation->scratch};
     if (matmul.right_stack.rank == 0) { // one right operand: a single tall product
         product.rows *= matmul.matrices;
         matmul.matrices = 1;
     } else {
-        int64_t *offsets = (int64_t *)(product.padding + (size_t)evaluation->threads * product.padding_bytes);
+        int64_t *offsets = product.right_rows + matmul.depth;
         stack_offsets(&matmul, &matmul.left_stack, matmul.rows * matmul.depth, offsets);
         stack_offsets(&matmul, &matmul.right_stack, matmul.depth * matmul.columns, offsets + matmul.matrices);
         product.left_offsets = offsets;
