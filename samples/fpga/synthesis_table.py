@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Synthesize exported designs with Yosys and tabulate LUTs, flip-flops, block RAMs and DSPs per module.
 
-Each FOLDER is what `pbitc export --target verilog` wrote; its script `synthesize` is run for each family. Only the
-standard library is needed, and Yosys. Cells are counted as they stand in the netlist, modules apart: nothing is
+Each FOLDER is what `pbitc export --target verilog` wrote; its script `synthesize` is run for each family. A single
+MODULE is synthesized out of the sources in FOLDER. Only the standard library is needed, and Yosys. Cells are counted as they stand in the netlist, modules apart: nothing is
 optimized across their borders, and nothing is placed.
 """
 
@@ -74,15 +74,100 @@ def count_modules(family: str, statistics: dict, top: str) -> dict:
 
 def synthesize(folder: Path, family: str, options: list[str]) -> dict:
     """Run the folder's script; return the counts by module."""
+    run = "-".join([family, *(option.lstrip("-") for option in options)])
     process = subprocess.run(
-        [str(folder.resolve() / "synthesize"), family, *options], capture_output=True, text=True, check=False
+        ["sh", "synthesize", family, run, *options], cwd=folder, capture_output=True, text=True, check=False
     )
     if process.returncode:
-        sys.exit(f"{folder}: synthesize {family} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
-    statistics = json.loads((folder / "synthesis" / "-".join([family, *options]).replace("--", "-")).with_suffix(".json").read_text())
-    return statistics
+        sys.exit(f"{folder}: synthesis for {family} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
+    statistics = json.loads((folder / "synthesis" / f"{run}.json").read_text())
+    return count_modules(family, statistics, top_module(statistics))
+
+
+def synthesize_module(folder: Path, module: str, parameters: list[str], family: str, options: list[str]) -> dict:
+    """Synthesize one module of the Verilog files in a folder, flat; return the counts by module: one entry."""
+    chosen = " ".join(f"-chparam {name} {value}" for name, value in (text.split("=") for text in parameters))
+    synth = {"ice40": "synth_ice40", "ecp5": "synth_ecp5"}.get(family, f"synth_xilinx -family {family} -noiopad -flatten")
+    # With `-defer` only what the module contains is elaborated, so that no other one looks for its memory files.
+    script = f"read_verilog -defer *.v; hierarchy -top {module} {chosen}; {synth} {' '.join(options)}; rename -top {module}"
+    process = subprocess.run(
+        ["yosys", "-q", "-p", f"{script}; tee -q -o /dev/stdout stat -json"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if process.returncode:
+        sys.exit(f"{folder}: synthesis of {module} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
+    return count_modules(family, json.loads(process.stdout), module)
+
+
+def top_module(statistics: dict) -> str:
+    """Return the module that no other one contains."""
+    modules = {name.lstrip("\\"): entry["num_cells_by_type"] for name, entry in statistics["modules"].items()}
+    inside = {cell for cells in modules.values() for cell in cells}
+    (top,) = (name for name in modules if name not in inside)
+    return top
 
 
 def total_of(modules: dict) -> dict:
     """Return the sums over all modules."""
     return {field: sum(entry[field] for entry in modules.values()) for field in FIELDS}
+
+
+def number(value: float) -> str:
+    """Return a count with thousands apart, and halves as they are."""
+    return f"{value:,}" if value % 1 else f"{int(value):,}"
+
+
+def write_markdown(runs: list[dict]) -> str:
+    """Return one table of totals and one table per design and family."""
+    lines = ["| design | family | options | LUT | FF | BRAM | DSP |", "|---|---|---|--:|--:|--:|--:|"]
+    for run in runs:
+        cells = " | ".join(number(run["total"][field]) for field in FIELDS)
+        lines.append(f"| {run['design']} | {run['family']} | {' '.join(run['options'])} | {cells} |")
+    for run in (run for run in runs if len(run["modules"]) > 1):
+        options = "".join(f" {option}" for option in run["options"])
+        lines += ["", f"### {run['design']}, {run['family']}{options}", ""]
+        lines += ["| module | instances | LUT | FF | BRAM | DSP |", "|---|--:|--:|--:|--:|--:|"]
+        for name, entry in sorted(run["modules"].items(), key=lambda item: -item[1]["luts"]):
+            cells = " | ".join(number(entry[field]) for field in ("instances", *FIELDS))
+            lines.append(f"| `{name}` | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="NAME=FOLDER[/MODULE(PARAMETER=VALUE,...)]:FAMILY[:OPTION...]",
+        help="a design, its folder, xc7, xcup, ice40 or ecp5, and options of Yosys' synth command such as -nodsp",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts here")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables here (standard output)")
+    arguments = parser.parse_args()
+    runs = []
+    for text in arguments.runs:
+        name, _, rest = text.partition("=")
+        folder, _, family = rest.partition(":")
+        family, *options = family.split(":")
+        if not folder or family not in KIND:
+            parser.error(f"'{text}' is not NAME=FOLDER:FAMILY[:OPTION...]")
+        if match := re.fullmatch(r"(.*)/(\w+)\((.*)\)", folder):
+            parameters = match[3].split(",") if match[3] else []
+            modules = synthesize_module(Path(match[1]), match[2], parameters, family, options)
+        else:
+            modules = synthesize(Path(folder), family, options)
+        runs.append(
+            {"design": name, "family": family, "options": options, "total": total_of(modules), "modules": modules}
+        )
+        print(f"{name}, {family}: {number(runs[-1]['total']['luts'])} LUTs", file=sys.stderr)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(runs, indent=1) + "\n")
+    if arguments.markdown:
+        arguments.markdown.write_text(write_markdown(runs))
+    else:
+        print(write_markdown(runs), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Draw rows of images, 28 x 28 pixels each, as one PNG: a float array in .npy form, then sums out of simulations.
+
+Usage: draw_images.py OUT.png FLOAT.npy IMAGE,IMAGE,... SAMPLES=SUMS.txt...
+IMAGE are the indices of the images to show; SUMS.txt has the sums over SAMPLES passes, one number per line, images one
+after the other, in units of 2^-16. Needs the standard library only.
+"""
+
+import ast
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+SIDE = 28
+PIXELS = SIDE * SIDE
+ZOOM = 2
+GAP = 2  # white lines between rows
+ONE = 65536
+
+
+def read_npy(path: Path) -> list[list[float]]:
+    """Return the images of a float32 array whose first dimension counts them."""
+    data = path.read_bytes()
+    if data[:6] != b"\x93NUMPY":
+        sys.exit(f"{path}: not a .npy file")
+    (length,) = struct.unpack_from("<H" if data[6] == 1 else "<I", data, 8)
+    start = 10 if data[6] == 1 else 12
+    header = ast.literal_eval(data[start : start + length].decode())
+    if header["descr"] != "<f4" or header["fortran_order"]:
+        sys.exit(f"{path}: not an array of float32 in C order")
+    values = struct.unpack(f"<{(len(data) - start - length) // 4}f", data[start + length :])
+    return [list(values[i : i + PIXELS]) for i in range(0, len(values), PIXELS)]
+
+
+def read_sums(path: Path, samples: int) -> list[list[float]]:
+    """Return the images of a simulation, each pixel the mean over the passes."""
+    values = [int(line) / (ONE * samples) for line in path.read_text().split()]
+    return [values[i : i + PIXELS] for i in range(0, len(values), PIXELS)]
+
+
+def gray_row(images: list[list[float]], y: int) -> bytes:
+    """Return line y of the images side by side, zoomed."""
+    row = bytearray()
+    for image in images:
+        for value in image[y * SIDE : (y + 1) * SIDE]:
+            row += bytes([round(255 * min(1.0, max(0.0, value)))]) * ZOOM
+    return bytes(row)
+
+
+def write_png(path: Path, lines: list[bytes]) -> None:
+    """Write 8-bit gray lines as PNG."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">2I5B", len(lines[0]), len(lines), 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + line for line in lines), 9)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
+
+
+def main() -> None:
+    """Run the command line."""
+    if len(sys.argv) < 4:
+        sys.exit(__doc__.strip())
+    chosen = [int(text) for text in sys.argv[3].split(",")]
+    grids = [read_npy(Path(sys.argv[2]))]
+    for text in sys.argv[4:]:
+        samples, _, path = text.partition("=")
+        grids.append(read_sums(Path(path), int(samples)))
+    lines: list[bytes] = []
+    for grid in grids:
+        if lines:
+            lines += [b"\xff" * len(lines[0])] * GAP
+        images = [grid[index] for index in chosen]
+        for y in range(SIDE):
+            lines += [gray_row(images, y)] * ZOOM
+    write_png(Path(sys.argv[1]), lines)
+
+
+if __name__ == "__main__":
+    main()
