@@ -9,16 +9,8 @@ enum pbitc_processor { PBITC_PROCESSOR_PLAIN, PBITC_PROCESSOR_AVX2, PBITC_PROCES
 #define PBITC_TARGET_AVX512 __attribute__((target("avx512f,avx2,fma")))
 #endif
 
-/// The best that this machine has.
-static inline enum pbitc_processor pbitc_processor(void)
-{
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
-        return PBITC_PROCESSOR_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return PBITC_PROCESSOR_AVX2;
-#endif
-    return PBITC_PROCESSOR_PLAIN;
-}
+/// The best kind that this machine has, and that the environment variable PBIT_CPU (scalar, avx2 or avx512)
+/// allows.
+enum pbitc_processor pbitc_processor(void);
 
 #endif
