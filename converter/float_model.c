@@ -1,7 +1,9 @@
 #include "converter/float_model.h"
 
 #include "converter/data/readers.h"
+#include "converter/report/accuracy_report.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,25 +66,36 @@ static enum pbit_status check(const struct pbitc_float_model *model, const struc
     return status != PBIT_OK ? status : pbitc_dataset_check_labels(dataset, (size_t)classes, diagnostics);
 }
 
-static uint32_t largest(const float *scores, size_t classes)
+size_t pbitc_float_model_classes(const struct pbitc_float_model *model)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < classes; i++) {
-        if (scores[i] > scores[best])
-            best = i;
-    }
-    return (uint32_t)best;
+    return (size_t)pbitc_row_elements(&model->graph->outputs[0]->shape);
 }
 
-/// Runs on images first..first+count-1. A model with a fixed batch gets its last rows again to fill it up.
-static enum pbit_status decide_batch(struct pbitc_float_model *model, const struct pbitc_dataset *dataset,
-                                     size_t first, size_t count, float *values,
-                                     struct pbitc_diagnostics *diagnostics, uint32_t *decisions)
+static struct pbitc_float_answer answer(const float *scores, size_t classes)
+{
+    double total = 0, exponentials = 0, least = 0;
+    size_t best = 0;
+    for (size_t i = 0; i < classes; i++) {
+        best = scores[i] > scores[best] ? i : best;
+        least = scores[i] < least ? scores[i] : least;
+        total += scores[i];
+    }
+    for (size_t i = 0; i < classes; i++)
+        exponentials += exp((double)scores[i] - scores[best]);
+    bool distribution = least >= 0 && fabs(total - 1) < 1e-3;
+    double confidence = distribution ? scores[best] : 1 / exponentials;
+    return (struct pbitc_float_answer){(uint32_t)best, pbitc_confidence_units(confidence)};
+}
+
+/// Runs on images[0..count-1]. A model with a fixed batch gets its last row again to fill it up.
+static enum pbit_status answer_batch(struct pbitc_float_model *model, const struct pbitc_dataset *dataset,
+                                     const size_t *images, size_t count, float *values,
+                                     struct pbitc_diagnostics *diagnostics,
+                                     struct pbitc_float_answer *answers)
 {
     size_t rows = model->fixed ? model->batch : count;
     for (size_t row = 0; row < rows; row++)
-        pbitc_dataset_image(dataset, first + (row < count ? row : count - 1),
-                            values + row * dataset->elements);
+        pbitc_dataset_image(dataset, images[row < count ? row : count - 1], values + row * dataset->elements);
     struct pbitc_tensor input = {PBITC_FLOAT32, model->graph->inputs[0]->shape, values};
     input.shape.dims[0] = (int64_t)rows;
     enum pbit_status status = pbitc_interpreter_run(model->interpreter, &input, NULL, diagnostics);
@@ -95,14 +108,15 @@ static enum pbit_status decide_batch(struct pbitc_float_model *model, const stru
                             "output '%s' does not have one row per image", model->graph->outputs[0]->name);
     size_t classes = (size_t)pbitc_row_elements(&output->shape);
     for (size_t row = 0; row < count; row++)
-        decisions[first + row] = largest((const float *)output->data + row * classes, classes);
+        answers[images[row]] = answer((const float *)output->data + row * classes, classes);
     return PBIT_OK;
 }
 
-enum pbit_status pbitc_float_model_decide(struct pbitc_float_model *model,
-                                          const struct pbitc_dataset *dataset,
-                                          struct pbitc_progress *progress,
-                                          struct pbitc_diagnostics *diagnostics, uint32_t *decisions)
+enum pbit_status pbitc_float_model_answer(struct pbitc_float_model *model,
+                                          const struct pbitc_dataset *dataset, const size_t *images,
+                                          size_t count, struct pbitc_progress *progress,
+                                          struct pbitc_diagnostics *diagnostics,
+                                          struct pbitc_float_answer *answers)
 {
     enum pbit_status status = check(model, dataset, diagnostics);
     if (status != PBIT_OK)
@@ -110,13 +124,13 @@ enum pbit_status pbitc_float_model_decide(struct pbitc_float_model *model,
     float *values = calloc(model->batch, dataset->elements * sizeof(float));
     if (!values)
         return pbitc_report_memory(diagnostics);
-    for (size_t first = 0; first < dataset->images && status == PBIT_OK; first += model->batch) {
-        size_t left = dataset->images - first;
-        if (!pbitc_progress_show(progress, "float model", first, dataset->images))
+    for (size_t done = 0; done < count && status == PBIT_OK; done += model->batch) {
+        size_t left = count - done;
+        if (!pbitc_progress_show(progress, "float model", done, count))
             status = PBIT_ERROR_STOPPED;
         else
-            status = decide_batch(model, dataset, first, left < model->batch ? left : model->batch, values,
-                                  diagnostics, decisions);
+            status = answer_batch(model, dataset, images + done, left < model->batch ? left : model->batch,
+                                  values, diagnostics, answers);
     }
     free(values);
     return status;

@@ -20,11 +20,21 @@ void pbitc_float_model_close(struct pbitc_float_model *model); ///< accepts a ze
 /// Elements of one row of the graph input or output, -1 where that is not known.
 int64_t pbitc_row_elements(const struct pbitc_shape *shape);
 
-/// Runs on all images of the dataset: decisions[images] = index of the largest element of output 0 (the first
-/// such). Reports data that does not fit.
-enum pbit_status pbitc_float_model_decide(struct pbitc_float_model *model,
-                                          const struct pbitc_dataset *dataset,
-                                          struct pbitc_progress *progress,
-                                          struct pbitc_diagnostics *diagnostics, uint32_t *decisions);
+/// What the float model says of an image.
+struct pbitc_float_answer {
+    uint32_t decision;   ///< index of the largest element of output 0 (the first such)
+    uint32_t confidence; ///< its probability, in 1/PBITC_CONFIDENCE_UNIT: softmax of the output, or the
+                         ///< output itself where that is a distribution already
+};
+
+/// Runs on images[count] of the dataset: answers[image] for each. Reports data that does not fit.
+enum pbit_status pbitc_float_model_answer(struct pbitc_float_model *model,
+                                          const struct pbitc_dataset *dataset, const size_t *images,
+                                          size_t count, struct pbitc_progress *progress,
+                                          struct pbitc_diagnostics *diagnostics,
+                                          struct pbitc_float_answer *answers);
+
+/// Number of classes, once the model is open.
+size_t pbitc_float_model_classes(const struct pbitc_float_model *model);
 
 #endif

@@ -1,10 +1,12 @@
 #include "converter/gates.h"
 
-#include "converter/file.h"
-#include "converter/options.h"
+#include "converter/command.h"
+#include "converter/compare.h"
+#include "converter/data/readers.h"
+#include "converter/repeat_command.h"
 
-#include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,15 +27,74 @@ static bool parse_count(const char **text, int64_t limit, uint32_t *count)
     return true;
 }
 
-bool pbitc_gate_parse(const char *text, struct pbitc_gate *gate)
+bool pbitc_cell_gate_parse(const char *text, struct pbitc_cell_gate *gate)
 {
+    gate->text = text;
     return parse_count(&text, PBIT_SAMPLES_LIMIT, &gate->samples) &&
            parse_count(&text, PBIT_DRAWS_LIMIT, &gate->draws) && pbitc_parse_real(text, &gate->bound) &&
            gate->bound >= 0 && gate->bound <= 1;
 }
 
-static const struct pbitc_accuracy_cell *find_cell(const struct pbitc_accuracy_report *report, double samples,
-                                                   double draws)
+static const char *option_name(bool is_drop)
+{
+    return is_drop ? "--max-drop" : "--min-accuracy";
+}
+
+static int parse_cell_gates(const char *command, const struct pbitc_texts *texts, bool is_drop,
+                            struct pbitc_gates *gates)
+{
+    int code = PBITC_EXIT_DONE;
+    for (size_t i = 0; i < texts->count; i++) {
+        struct pbitc_cell_gate *gate = &gates->cells[gates->cell_count++];
+        gate->is_drop = is_drop;
+        if (!pbitc_cell_gate_parse(texts->items[i], gate))
+            code = pbitc_usage_error(command, "%s: '%s' is not T:m:X with X in 0..1", option_name(is_drop),
+                                     texts->items[i]);
+    }
+    return code;
+}
+
+int pbitc_gates_parse(const char *command, const struct pbitc_gate_options *options,
+                      struct pbitc_gates *gates)
+{
+    *gates = (struct pbitc_gates){.compare = options->compare, .monotonic = options->require_monotonic};
+    int accuracies = parse_cell_gates(command, &options->min_accuracy, false, gates);
+    int drops = parse_cell_gates(command, &options->max_drop, true, gates);
+    return accuracies != PBITC_EXIT_DONE ? accuracies : drops;
+}
+
+static bool is_in(const uint32_t *list, size_t count, uint32_t number)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == number)
+            return true;
+    }
+    return false;
+}
+
+int pbitc_gates_check(const char *command, const struct pbitc_gates *gates, const uint32_t *samples,
+                      size_t samples_count, const uint32_t *draws, size_t draws_count, bool has_baseline)
+{
+    int code = PBITC_EXIT_DONE;
+    bool drops = false, several = false;
+    for (size_t i = 0; i < gates->cell_count; i++) {
+        const struct pbitc_cell_gate *gate = &gates->cells[i];
+        drops = drops || gate->is_drop;
+        if (!is_in(samples, samples_count, gate->samples) || !is_in(draws, draws_count, gate->draws))
+            code = pbitc_usage_error(command, "the gate on T=%u m=%u asks for a cell that is not measured",
+                                     gate->samples, gate->draws);
+    }
+    if (drops && !has_baseline)
+        code = pbitc_usage_error(command, "--max-drop needs --baseline MODEL.onnx");
+    for (size_t i = 1; i < samples_count; i++)
+        several = several || samples[i] != samples[0];
+    if (gates->monotonic && !several)
+        code = pbitc_usage_error(command, "--require-monotonic needs two numbers of --samples at least");
+    return code;
+}
+
+const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
+                                                         uint32_t samples, uint32_t draws)
 {
     for (size_t i = 0; i < report->cell_count; i++) {
         if (report->cells[i].samples == samples && report->cells[i].draws == draws)
@@ -42,83 +103,141 @@ static const struct pbitc_accuracy_cell *find_cell(const struct pbitc_accuracy_r
     return NULL;
 }
 
-bool pbitc_gate_check(const struct pbitc_gate *gate, const struct pbitc_accuracy_report *report, FILE *talk)
+bool pbitc_gate_add(struct pbitc_accuracy_report *report, struct pbitc_gate_outcome outcome,
+                    const char *format, ...)
 {
-    const struct pbitc_accuracy_cell *cell = find_cell(report, gate->samples, gate->draws);
-    double value = gate->is_drop ? cell->drop : cell->accuracy;
-    if (gate->is_drop ? value <= gate->bound : value >= gate->bound)
-        return true;
-    fprintf(talk, "gate: T=%" PRIu32 " m=%" PRIu32 ": %s %.4f is %s %g\n", gate->samples, gate->draws,
-            gate->is_drop ? "drop" : "accuracy", value, gate->is_drop ? "above" : "below", gate->bound);
-    return false;
-}
-
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : -1;
-}
-
-/// Why the two cannot be compared, or NULL.
-static const char *find_difference(const struct pbitc_accuracy_report *report, const cJSON *old)
-{
-    char hash[PBITC_HASH_TEXT];
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(old, "data");
-    const char *old_hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(data, "hash"));
-    if (!cJSON_IsObject(old))
-        return "is no JSON object";
-    if (number_of(old, "schema") != PBITC_REPORT_SCHEMA)
-        return "is no eval result of schema 1";
-    if (number_of(old, "images") != (double)report->images || !old_hash ||
-        strcmp(old_hash, pbitc_hash_text(report->data_hash, hash)) != 0)
-        return "was measured on other data";
-    return NULL;
-}
-
-/// Returns whether the old cell was measured again; counts it in *fell when it did significantly better then.
-static bool compare_cell(const struct pbitc_accuracy_report *report, const cJSON *old, FILE *talk,
-                         size_t *fell)
-{
-    double samples = number_of(old, "samples"), draws = number_of(old, "draws");
-    double before = number_of(old, "accuracy");
-    const struct pbitc_accuracy_cell *cell = find_cell(report, samples, draws);
-    if (!cell || before < 0 || before > 1)
+    struct pbitc_gate_outcome *gates =
+        pbitc_arena_allocate(report->arena, report->gate_count + 1, sizeof(*gates));
+    char text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    outcome.message = pbitc_arena_copy_string(report->arena, text, strlen(text));
+    if (!gates || !outcome.message)
         return false;
-    double z = pbitc_two_proportion_z(before, report->images, cell->accuracy, report->images);
-    if (z < -PBITC_Z_95) {
-        fprintf(talk, "gate: T=%" PRIu32 " m=%" PRIu32 ": accuracy fell from %.4f to %.4f (z = %.2f)\n",
-                cell->samples, cell->draws, before, cell->accuracy, z);
-        ++*fell;
-    }
+    if (report->gate_count)
+        memcpy(gates, report->gates, report->gate_count * sizeof(*gates));
+    gates[report->gate_count++] = outcome;
+    report->gates = gates;
     return true;
 }
 
-enum pbit_status pbitc_report_compare(const struct pbitc_accuracy_report *report, const char *path,
-                                      FILE *talk, struct pbitc_diagnostics *diagnostics, size_t *fell)
+static bool judge_cell(const struct pbitc_cell_gate *gate, struct pbitc_accuracy_report *report)
 {
-    uint8_t *bytes;
-    size_t size, compared = 0;
-    *fell = 0;
-    enum pbit_status status = pbitc_file_read(path, &bytes, &size, diagnostics);
-    if (status != PBIT_OK)
-        return status;
-    cJSON *old = cJSON_ParseWithLength((const char *)bytes, size);
-    const char *difference = find_difference(report, old);
-    const cJSON *cell;
-    if (!difference) {
-        cJSON_ArrayForEach(cell, cJSON_GetObjectItemCaseSensitive(old, "cells"))
-        {
-            compared += compare_cell(report, cell, talk, fell);
+    const struct pbitc_accuracy_cell *cell = pbitc_report_find_cell(report, gate->samples, gate->draws);
+    struct pbitc_gate_outcome outcome = {
+        .option = pbitc_arena_format(report->arena, "%s %s", option_name(gate->is_drop), gate->text),
+        .samples = gate->samples,
+        .draws = gate->draws,
+        .bound = gate->bound,
+        .value = gate->is_drop ? cell->drop : cell->accuracy};
+    outcome.passed = gate->is_drop ? outcome.value <= gate->bound : outcome.value >= gate->bound;
+    const char *relation = gate->is_drop    ? outcome.passed ? "at most" : "above"
+                           : outcome.passed ? "at least"
+                                            : "below";
+    return outcome.option && pbitc_gate_add(report, outcome, "T=%" PRIu32 " m=%" PRIu32 ": %s %.4f is %s %g",
+                                            gate->samples, gate->draws, gate->is_drop ? "drop" : "accuracy",
+                                            outcome.value, relation, gate->bound);
+}
+
+/// Two T of one m, the larger one behind.
+struct pair {
+    const struct pbitc_accuracy_cell *before, *after;
+};
+
+/// All pairs of cells with the same m. NULL when out of memory.
+static struct pair *list_pairs(const struct pbitc_accuracy_report *report, size_t *count)
+{
+    const struct pbitc_accuracy_cell *cells = report->cells;
+    struct pair *pairs = calloc(report->cell_count * report->cell_count, sizeof(*pairs));
+    *count = 0;
+    for (size_t i = 0; i < report->cell_count && pairs; i++) {
+        for (size_t j = 0; j < report->cell_count; j++) {
+            if (cells[i].draws == cells[j].draws && cells[i].samples < cells[j].samples)
+                pairs[(*count)++] = (struct pair){&cells[i], &cells[j]};
         }
-        if (compared == 0)
-            difference = "has no cell in common with this measurement";
     }
-    if (difference)
-        status =
-            pbitc_report(diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
-                         "compare with the --json output of an eval of the same data and the same m and T",
-                         "%s %s", path, difference);
-    cJSON_Delete(old);
-    free(bytes);
-    return status;
+    return pairs;
+}
+
+/// One outcome for every m whose accuracy falls (its surest pair), or one that all is well.
+static bool add_falls(const struct pair *pairs, size_t count, const double *chances,
+                      const unsigned char *falls, struct pbitc_accuracy_report *report)
+{
+    struct pbitc_gate_outcome outcome = {.option = "--require-monotonic"};
+    bool good = true, fell = false;
+    for (size_t i = 0; i < count && good; i++) {
+        bool surest = falls[i];
+        for (size_t j = 0; j < count; j++) {
+            if (pairs[j].after->draws == pairs[i].after->draws && falls[j] &&
+                (chances[j] < chances[i] || (chances[j] == chances[i] && j < i)))
+                surest = false;
+        }
+        if (!surest)
+            continue;
+        fell = true;
+        outcome.samples = pairs[i].after->samples;
+        outcome.draws = pairs[i].after->draws;
+        outcome.bound = pairs[i].before->accuracy;
+        outcome.value = pairs[i].after->accuracy;
+        good = pbitc_gate_add(report, outcome,
+                              "m=%" PRIu32 ": accuracy falls from %.4f at T=%" PRIu32 " to %.4f at T=%" PRIu32
+                              " (p = %.2g)",
+                              outcome.draws, outcome.bound, pairs[i].before->samples, outcome.value,
+                              outcome.samples, chances[i]);
+    }
+    if (good && !fell) {
+        outcome.passed = true;
+        good = pbitc_gate_add(report, outcome, "accuracy falls with T nowhere by more than chance explains");
+    }
+    return good;
+}
+
+static bool judge_monotonic(struct pbitc_accuracy_report *report)
+{
+    size_t count;
+    struct pair *pairs = list_pairs(report, &count);
+    double *chances = calloc(count + 1, sizeof(*chances));
+    unsigned char *falls = calloc(count + 1, sizeof(*falls));
+    bool good = pairs && chances && falls;
+    for (size_t i = 0; i < count && good; i++) {
+        struct pbitc_paired paired;
+        good = pbitc_cells_pair(report->images, pairs[i].before, pairs[i].after, &paired);
+        chances[i] = good ? paired.p_fall : 1;
+    }
+    if (good) {
+        pbitc_holm(chances, count, PBITC_FAMILY_ERROR, falls);
+        good = add_falls(pairs, count, chances, falls, report);
+    }
+    free(pairs);
+    free(chances);
+    free(falls);
+    return good;
+}
+
+enum pbit_status pbitc_gates_judge(const struct pbitc_gates *gates, struct pbitc_diagnostics *diagnostics,
+                                   struct pbitc_accuracy_report *report)
+{
+    bool good = true;
+    for (size_t i = 0; i < gates->cell_count && good; i++)
+        good = judge_cell(&gates->cells[i], report);
+    if (good && gates->monotonic)
+        good = judge_monotonic(report);
+    report->command = pbitc_repeat_with_gates(report->command, gates, report->arena);
+    if (!good || !report->command)
+        return pbitc_report_memory(diagnostics);
+    return gates->compare ? pbitc_report_compare(report, gates->compare, diagnostics) : PBIT_OK;
+}
+
+size_t pbitc_gates_print_broken(const struct pbitc_accuracy_report *report, FILE *talk)
+{
+    size_t broken = 0;
+    for (size_t i = 0; i < report->gate_count; i++) {
+        if (report->gates[i].passed)
+            continue;
+        fprintf(talk, "gate: %s\n", report->gates[i].message);
+        broken++;
+    }
+    return broken;
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 static volatile sig_atomic_t caught;
+static bool held;
 
 static void remember(int signal)
 {
@@ -27,7 +28,12 @@ void pbitc_interrupt_catch(void)
 
 bool pbitc_interrupted(void)
 {
-    return caught != 0;
+    return caught != 0 && !held;
+}
+
+void pbitc_interrupt_hold(bool hold)
+{
+    held = hold;
 }
 
 int pbitc_interrupt_signal(void)

@@ -7,6 +7,8 @@
 /// From here on the first signal sets the flag; a second one ends the process as usual.
 void pbitc_interrupt_catch(void);
 bool pbitc_interrupted(void);
+/// While held, pbitc_interrupted() is false: what was done until the signal can be written.
+void pbitc_interrupt_hold(bool hold);
 int pbitc_interrupt_signal(void); ///< the signal that came, 0 for none
 
 #endif

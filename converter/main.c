@@ -44,7 +44,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     }
     int code = command->run(argc, argv, diagnostics);
     pbitc_diagnostics_print(diagnostics, stderr);
-    if (pbitc_interrupted() && code >= PBITC_EXIT_SIGNAL)
+    if (pbitc_interrupted() && code >= PBITC_EXIT_SIGNAL && pbitc_diagnostics_count(diagnostics) == 0)
         fputs("stopped; nothing was written\n", stderr);
     else if (code == PBITC_EXIT_INTERNAL && pbitc_diagnostics_count(diagnostics) == 0)
         fputs("error: internal error\n", stderr);

@@ -2,209 +2,434 @@
 
 #include "converter/data/readers.h"
 #include "converter/interrupt.h"
+#include "converter/isolate_layer.h"
 #include "passes/operators/operator_support.h"
+#include "runtime/format.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
-/// What one thread needs; nothing of it is shared.
+/// What one run decided.
+struct answer {
+    uint32_t decision, confidence;
+};
+
+/// Levels of one layer, as the main cell's passes showed them.
+struct level_count {
+    uint64_t elements, sum, zeros, full;
+};
+
+/// What one thread needs; nothing of it is shared. What an image gave is added to the tallies when the image
+/// is complete, so that an interrupted one leaves no trace.
 struct worker {
     float *values;   ///< one image, preprocessed
     uint8_t *pixels; ///< the same as the model takes it
     int64_t **sums;  ///< per output
     void *workspace;
     size_t workspace_bytes;
-    struct pbitc_count *counts;
+    uint8_t *isolated; ///< the model's bytes, changed for one layer at a time; NULL when no layer asks for it
+
+    struct answer *answers;     ///< [cells][seeds] of the image
+    struct answer *twins;       ///< [twins] of the image
+    struct answer *losses;      ///< [layers] of the image
+    struct level_count *levels; ///< [layers] of the image
+
+    struct pbitc_tally *tallies; ///< [cells + twins]; correct_by_image is the report's
+    struct level_count *counted; ///< [layers]
+    uint64_t *loss_agreed;       ///< [layers]
+    uint64_t *confusion;         ///< [classes][classes]
 };
 
 struct measurement {
     const struct pbitc_surface_request *request;
+    const struct pbitc_float_answer *float_answers;
     struct pbitc_progress *progress;
+    struct pbitc_accuracy_report *report;
+    const size_t *images;
+    size_t count;
+    uint32_t *main_decisions; ///< [images of the dataset], first seed
+    uint8_t *done;
     struct worker *workers;
-    size_t classes;
-    _Atomic size_t done;
+    double unit;       ///< value of one unit of a sum of one pass
+    size_t main_draws; ///< index of the main cell's m
+    _Atomic size_t finished;
     _Atomic int status; ///< enum pbit_status, the first that is not PBIT_OK
 };
 
-/// One image with one seed and one m, whose passes pbit_run reports.
+/// One run of the model, whose passes pbit_run reports.
 struct trial {
     struct measurement *measurement;
     struct worker *worker;
-    size_t image, draws, seed;
+    size_t draws, seed;    ///< indices; a run of cells only
+    struct answer *answer; ///< of the last pass of a run that answers once; NULL: a run of cells
+    bool observed;         ///< levels are counted in the passes of the main cell
+    uint32_t passes;       ///< done
 };
 
-size_t pbitc_surface_index(const struct pbitc_surface_request *request, size_t draws, size_t samples,
-                           size_t seed)
+static struct answer answer(const struct measurement *measurement, const int64_t *sums, uint32_t passes)
 {
-    return (draws * request->samples_count + samples) * request->seed_count + seed;
+    size_t best = 0, classes = measurement->report->classes;
+    double exponentials = 0;
+    for (size_t i = 1; i < classes; i++)
+        best = sums[i] > sums[best] ? i : best;
+    for (size_t i = 0; i < classes; i++)
+        exponentials += exp((double)(sums[i] - sums[best]) * measurement->unit / passes);
+    return (struct answer){(uint32_t)best, pbitc_confidence_units(1 / exponentials)};
 }
 
-static uint32_t largest(const int64_t *sums, size_t classes)
+static struct answer *cell_answer(const struct trial *trial, size_t samples)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < classes; i++) {
-        if (sums[i] > sums[best])
-            best = i;
-    }
-    return (uint32_t)best;
-}
-
-static void count_decision(const struct trial *trial, size_t samples, const int64_t *sums)
-{
-    const struct pbitc_surface_request *request = trial->measurement->request;
-    uint32_t decision = largest(sums, trial->measurement->classes);
-    struct pbitc_count *count =
-        &trial->worker->counts[pbitc_surface_index(request, trial->draws, samples, trial->seed)];
-    count->correct += decision == (uint64_t)request->dataset->labels[trial->image];
-    count->agreed += request->float_decisions && decision == request->float_decisions[trial->image];
+    const struct measurement *measurement = trial->measurement;
+    size_t cell = trial->draws * measurement->request->samples_count + samples;
+    return &trial->worker->answers[cell * measurement->report->seed_count + trial->seed];
 }
 
 /// After `done` passes of a longer run: every T of the list that is reached has its answer.
 static int after_sample(void *state, uint32_t done, int64_t *const *sums)
 {
-    const struct trial *trial = state;
+    struct trial *trial = state;
     const struct pbitc_surface_request *request = trial->measurement->request;
-    for (size_t i = 0; i < request->samples_count; i++) {
+    trial->passes = done;
+    if (trial->answer)
+        *trial->answer = answer(trial->measurement, sums[0], done);
+    for (size_t i = 0; !trial->answer && i < request->samples_count; i++) {
         if (request->samples[i] == done)
-            count_decision(trial, i, sums[0]);
+            *cell_answer(trial, i) = answer(trial->measurement, sums[0], done);
     }
     return pbitc_interrupted();
 }
 
-static enum pbit_status run_trial(struct trial *trial)
+static void observe(void *state, uint32_t operation, const void *output)
 {
-    struct measurement *measurement = trial->measurement;
-    const struct pbitc_surface_request *request = measurement->request;
+    const struct trial *trial = state;
+    const struct pbitc_accuracy_report *report = trial->measurement->report;
+    const struct pbitc_report_layer *layer = &report->layers[operation];
+    if (!trial->observed || !layer->has_levels || trial->passes >= report->cells[report->main_cell].samples)
+        return;
+    const uint8_t *levels = output;
+    size_t elements = (size_t)layer->height * layer->width * layer->channels;
+    struct level_count *count = &trial->worker->levels[operation];
+    count->elements += elements;
+    for (size_t i = 0; i < elements; i++) {
+        count->sum += levels[i];
+        count->zeros += levels[i] == 0;
+        count->full += levels[i] == layer->levels;
+    }
+}
+
+static enum pbit_status run(struct trial *trial, const struct pbit_model *model, size_t image,
+                            struct pbit_options options)
+{
+    const struct measurement *measurement = trial->measurement;
     struct worker *worker = trial->worker;
-    struct pbit_options options = {.seed = request->first_seed + trial->seed,
-                                   .image = request->dataset->first + trial->image,
-                                   .draws = request->draws[trial->draws],
-                                   .after_sample = after_sample,
-                                   .state = trial};
     const uint8_t *inputs[] = {worker->pixels};
+    options.image = measurement->request->dataset->first + image;
+    options.after_sample = after_sample;
+    options.observe = trial->observed ? observe : NULL;
+    options.state = trial;
+    enum pbit_status status =
+        pbit_run(model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
+    return status == PBIT_OK && pbitc_interrupted() ? PBIT_ERROR_STOPPED : status;
+}
+
+/// Every T of one m with one seed, in one run.
+static enum pbit_status run_cells(struct measurement *measurement, struct worker *worker, size_t image,
+                                  size_t draws, size_t seed)
+{
+    const struct pbitc_surface_request *request = measurement->request;
+    struct trial trial = {.measurement = measurement, .worker = worker, .draws = draws, .seed = seed};
+    struct pbit_options options = {.seed = measurement->report->first_seed + seed,
+                                   .draws = request->draws[draws]};
+    trial.observed = draws == measurement->main_draws && seed == 0;
     for (size_t i = 0; i < request->samples_count; i++)
         options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
-    return pbit_run(request->model, &options, inputs, worker->sums, worker->workspace,
-                    worker->workspace_bytes);
+    return run(&trial, request->model, image, options);
+}
+
+static enum pbit_status run_twin(struct measurement *measurement, struct worker *worker, size_t image,
+                                 size_t twin)
+{
+    struct trial trial = {.measurement = measurement, .worker = worker, .answer = &worker->twins[twin]};
+    struct pbit_options options = {
+        .draws = measurement->report->twins[twin].draws, .samples = 1, .sampler = PBIT_SAMPLER_MIDPOINT};
+    return run(&trial, measurement->request->model, image, options);
+}
+
+/// The main cell with the first seed, where only this layer draws.
+static enum pbit_status run_isolated(struct measurement *measurement, struct worker *worker, size_t image,
+                                     size_t layer)
+{
+    const struct pbitc_accuracy_report *report = measurement->report;
+    struct trial trial = {.measurement = measurement, .worker = worker, .answer = &worker->losses[layer]};
+    struct pbit_options options = {.seed = report->first_seed,
+                                   .draws = report->cells[report->main_cell].draws,
+                                   .samples = report->cells[report->main_cell].samples};
+    struct pbit_model isolated = *measurement->request->model;
+    pbitc_layer_isolate(measurement->request->model, (uint32_t)layer, worker->isolated);
+    isolated.bytes = worker->isolated;
+    return run(&trial, &isolated, image, options);
 }
 
 static enum pbit_status run_image(struct measurement *measurement, struct worker *worker, size_t image)
 {
     const struct pbitc_surface_request *request = measurement->request;
+    const struct pbitc_accuracy_report *report = measurement->report;
+    enum pbit_status status = pbitc_interrupted() ? PBIT_ERROR_STOPPED : PBIT_OK;
     pbitc_dataset_image(request->dataset, image, worker->values);
     pbit_input_quantize(request->model, 0, worker->values, worker->pixels);
-    for (size_t seed = 0; seed < request->seed_count; seed++) {
-        for (size_t draws = 0; draws < request->draws_count; draws++) {
-            struct trial trial = {measurement, worker, image, draws, seed};
-            enum pbit_status status = pbitc_interrupted() ? PBIT_ERROR_STOPPED : run_trial(&trial);
-            if (status != PBIT_OK)
-                return status;
-        }
+    memset(worker->levels, 0, report->layer_count * sizeof(*worker->levels));
+    for (size_t seed = 0; seed < report->seed_count; seed++) {
+        for (size_t draws = 0; draws < request->draws_count && status == PBIT_OK; draws++)
+            status = run_cells(measurement, worker, image, draws, seed);
     }
-    return PBIT_OK;
+    for (size_t twin = 0; twin < report->twin_count && status == PBIT_OK; twin++)
+        status = run_twin(measurement, worker, image, twin);
+    for (size_t layer = 0; layer < report->layer_count && status == PBIT_OK; layer++) {
+        if (report->layers[layer].has_loss)
+            status = run_isolated(measurement, worker, image, layer);
+    }
+    return status;
+}
+
+/// Adds one state's answers on one image, one per seed.
+static void tally_answers(const struct measurement *measurement, size_t image, const struct answer *answers,
+                          const struct pbitc_accuracy_cell *cell, struct pbitc_tally *tally)
+{
+    uint32_t label = (uint32_t)measurement->request->dataset->labels[image];
+    const struct pbitc_float_answer *float_answer =
+        measurement->float_answers ? &measurement->float_answers[image] : NULL;
+    unsigned right = 0;
+    for (size_t seed = 0; seed < cell->seeds; seed++) {
+        struct pbitc_calibration_bin *bin = &tally->bins[pbitc_confidence_bin(answers[seed].confidence)];
+        bool correct = answers[seed].decision == label;
+        right += correct;
+        tally->correct[seed] += correct;
+        tally->agreed += float_answer && answers[seed].decision == float_answer->decision;
+        bin->count++;
+        bin->correct += correct;
+        bin->confidence += answers[seed].confidence;
+    }
+    cell->tally.correct_by_image[image] = (uint16_t)right; // no other thread has this image
+}
+
+static void tally_layers(const struct measurement *measurement, size_t image, struct worker *worker)
+{
+    const struct pbitc_accuracy_report *report = measurement->report;
+    for (size_t i = 0; i < report->layer_count; i++) {
+        const struct level_count *levels = &worker->levels[i];
+        worker->counted[i].elements += levels->elements;
+        worker->counted[i].sum += levels->sum;
+        worker->counted[i].zeros += levels->zeros;
+        worker->counted[i].full += levels->full;
+        worker->loss_agreed[i] += report->layers[i].has_loss &&
+                                  worker->losses[i].decision == measurement->float_answers[image].decision;
+    }
+}
+
+/// Adds what a complete image gave.
+static void tally_image(struct measurement *measurement, struct worker *worker, size_t image)
+{
+    const struct pbitc_accuracy_report *report = measurement->report;
+    size_t seeds = report->seed_count;
+    for (size_t i = 0; i < report->cell_count; i++)
+        tally_answers(measurement, image, &worker->answers[i * seeds], &report->cells[i],
+                      &worker->tallies[i]);
+    for (size_t i = 0; i < report->twin_count; i++)
+        tally_answers(measurement, image, &worker->twins[i], &report->twins[i],
+                      &worker->tallies[report->cell_count + i]);
+    tally_layers(measurement, image, worker);
+    const struct answer *main_answers = &worker->answers[report->main_cell * seeds];
+    uint64_t *row =
+        &worker->confusion[(size_t)measurement->request->dataset->labels[image] * report->classes];
+    for (size_t seed = 0; report->has_confusion && seed < seeds; seed++)
+        row[main_answers[seed].decision]++;
+    measurement->main_decisions[image] = main_answers[0].decision;
+    measurement->done[image] = 1;
 }
 
 static void run_batch(void *state, int64_t index, int number)
 {
     struct measurement *measurement = state;
-    size_t images = measurement->request->dataset->images, batch = measurement->request->batch;
-    size_t first = (size_t)index * batch, end = first + batch < images ? first + batch : images;
-    for (size_t image = first; image < end && atomic_load(&measurement->status) == PBIT_OK; image++) {
-        int status = (int)run_image(measurement, &measurement->workers[number], image), expected = PBIT_OK;
-        if (status != PBIT_OK)
+    struct worker *worker = &measurement->workers[number];
+    size_t count = measurement->count, batch = measurement->request->batch;
+    size_t first = (size_t)index * batch, end = first + batch < count ? first + batch : count;
+    for (size_t i = first; i < end && atomic_load(&measurement->status) == PBIT_OK; i++) {
+        int status = (int)run_image(measurement, worker, measurement->images[i]), expected = PBIT_OK;
+        if (status == PBIT_OK)
+            tally_image(measurement, worker, measurement->images[i]);
+        else
             atomic_compare_exchange_strong(&measurement->status, &expected, status);
-        size_t done = atomic_fetch_add(&measurement->done, 1) + 1;
+        size_t finished = atomic_fetch_add(&measurement->finished, 1) + 1;
         if (number == 0) // the calling thread draws the bar
-            pbitc_progress_show(measurement->progress, "p-bits", done, images);
+            pbitc_progress_show(measurement->progress, "p-bits", finished, count);
     }
 }
 
-static void free_worker(struct worker *worker, uint32_t outputs)
+static void free_worker(struct worker *worker, const struct pbitc_accuracy_report *report, uint32_t outputs)
 {
     for (uint32_t i = 0; worker->sums && i < outputs; i++)
         free(worker->sums[i]);
-    free(worker->sums);
-    free(worker->values);
-    free(worker->pixels);
-    free(worker->workspace);
-    free(worker->counts);
+    for (size_t i = 0; worker->tallies && i < report->cell_count + report->twin_count; i++)
+        free(worker->tallies[i].correct);
+    void *const arrays[] = {worker->sums,     worker->values,  worker->pixels,  worker->workspace,
+                            worker->isolated, worker->answers, worker->twins,   worker->losses,
+                            worker->levels,   worker->tallies, worker->counted, worker->loss_agreed,
+                            worker->confusion};
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
+        free(arrays[i]);
 }
 
-static bool make_worker(struct worker *worker, const struct pbit_model *model, size_t elements, size_t counts)
+/// What a worker counts in. calloc of 0 elements may give NULL, so one more.
+static bool make_counters(struct worker *worker, const struct pbitc_accuracy_report *report)
 {
-    worker->workspace_bytes = (pbit_workspace_bytes(model) + 16) & ~(size_t)15;
-    worker->values = calloc(elements, sizeof(float));
-    worker->pixels = calloc(elements, 1);
-    worker->workspace = aligned_alloc(16, worker->workspace_bytes);
-    worker->counts = calloc(counts, sizeof(*worker->counts));
-    worker->sums = calloc(model->output_count, sizeof(*worker->sums));
-    bool good = worker->values && worker->pixels && worker->workspace && worker->counts && worker->sums;
-    for (uint32_t i = 0; good && i < model->output_count; i++) {
-        worker->sums[i] = calloc(pbit_model_output(model, i).elements, sizeof(int64_t));
-        good = worker->sums[i] != NULL;
+    size_t states = report->cell_count + report->twin_count, layers = report->layer_count + 1;
+    size_t squares = report->has_confusion ? report->classes * report->classes : 1;
+    worker->answers = calloc(report->cell_count * report->seed_count, sizeof(*worker->answers));
+    worker->twins = calloc(report->twin_count + 1, sizeof(*worker->twins));
+    worker->losses = calloc(layers, sizeof(*worker->losses));
+    worker->levels = calloc(layers, sizeof(*worker->levels));
+    worker->counted = calloc(layers, sizeof(*worker->counted));
+    worker->loss_agreed = calloc(layers, sizeof(*worker->loss_agreed));
+    worker->confusion = calloc(squares, sizeof(*worker->confusion));
+    worker->tallies = calloc(states, sizeof(*worker->tallies));
+    bool good = worker->answers && worker->twins && worker->losses && worker->levels && worker->counted &&
+                worker->loss_agreed && worker->confusion && worker->tallies;
+    for (size_t i = 0; i < states && good; i++) {
+        worker->tallies[i].correct = calloc(report->seed_count, sizeof(uint64_t));
+        good = worker->tallies[i].correct != NULL;
     }
     return good;
 }
 
-static enum pbit_status check(const struct pbitc_surface_request *request,
-                              struct pbitc_diagnostics *diagnostics)
+static bool make_worker(struct worker *worker, const struct measurement *measurement)
 {
-    if (request->model->input_count != 1)
-        return pbitc_report(
-            diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0, "use 'pbitc run' for such files",
-            "accuracy is measured on files with one input, this one has %u", request->model->input_count);
-    struct pbit_port input = pbit_model_input(request->model, 0),
-                     output = pbit_model_output(request->model, 0);
-    enum pbit_status status =
-        pbitc_dataset_check_input(request->dataset, input.name, input.elements, diagnostics);
-    enum pbit_status labels = pbitc_dataset_check_labels(request->dataset, output.elements, diagnostics);
-    return status != PBIT_OK ? status : labels;
+    const struct pbit_model *model = measurement->request->model;
+    size_t elements = measurement->request->dataset->elements;
+    bool isolates = false;
+    for (size_t i = 0; i < measurement->report->layer_count; i++)
+        isolates = isolates || measurement->report->layers[i].has_loss;
+    worker->workspace_bytes = (pbit_workspace_bytes(model) + 16) & ~(size_t)15;
+    worker->values = calloc(elements, sizeof(float));
+    worker->pixels = calloc(elements, 1);
+    worker->workspace = aligned_alloc(16, worker->workspace_bytes);
+    worker->sums = calloc(model->output_count, sizeof(*worker->sums));
+    worker->isolated = isolates ? malloc(model->size) : NULL;
+    if (worker->isolated)
+        memcpy(worker->isolated, model->bytes, model->size);
+    bool good = worker->values && worker->pixels && worker->workspace && worker->sums &&
+                (worker->isolated || !isolates);
+    for (uint32_t i = 0; good && i < model->output_count; i++) {
+        worker->sums[i] = calloc(pbit_model_output(model, i).elements, sizeof(int64_t));
+        good = worker->sums[i] != NULL;
+    }
+    return good && make_counters(worker, measurement->report);
 }
 
-static enum pbit_status measure(struct measurement *measurement, int threads, size_t counts_size,
-                                struct pbitc_diagnostics *diagnostics, struct pbitc_count *counts)
+static void add_tally(struct pbitc_tally *sum, const struct pbitc_tally *tally, size_t seeds)
+{
+    for (size_t seed = 0; seed < seeds; seed++)
+        sum->correct[seed] += tally->correct[seed];
+    sum->agreed += tally->agreed;
+    for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
+        sum->bins[i].count += tally->bins[i].count;
+        sum->bins[i].correct += tally->bins[i].correct;
+        sum->bins[i].confidence += tally->bins[i].confidence;
+    }
+}
+
+static void add_worker(struct pbitc_accuracy_report *report, const struct worker *worker)
+{
+    for (size_t i = 0; i < report->cell_count; i++)
+        add_tally(&report->cells[i].tally, &worker->tallies[i], report->seed_count);
+    for (size_t i = 0; i < report->twin_count; i++)
+        add_tally(&report->twins[i].tally, &worker->tallies[report->cell_count + i], 1);
+    for (size_t i = 0; i < report->layer_count; i++) {
+        report->layers[i].elements += worker->counted[i].elements;
+        report->layers[i].level_sum += worker->counted[i].sum;
+        report->layers[i].zeros += worker->counted[i].zeros;
+        report->layers[i].full += worker->counted[i].full;
+        report->layers[i].loss_agreed += worker->loss_agreed[i];
+    }
+    for (size_t i = 0; report->has_confusion && i < report->classes * report->classes; i++)
+        report->confusion[i] += worker->confusion[i];
+}
+
+/// Pixels of an image for a person to look at; NULL where there are none of a byte or they are too many.
+static const uint8_t *keep_pixels(const struct pbitc_dataset *dataset, size_t image,
+                                  struct pbitc_accuracy_report *report)
+{
+    if (report->changed_count >= PBITC_THUMBNAIL_LIMIT || !dataset->pixels ||
+        report->image_height > PBITC_THUMBNAIL_SIDE || report->image_width > PBITC_THUMBNAIL_SIDE ||
+        report->image_channels > PBITC_THUMBNAIL_CHANNELS)
+        return NULL;
+    uint8_t *pixels = pbitc_arena_allocate(
+        report->arena, report->image_height * report->image_width * report->image_channels, 1);
+    if (pixels)
+        pbitc_dataset_pixels(dataset, image, pixels);
+    return pixels;
+}
+
+static void list_changed(const struct measurement *measurement)
+{
+    struct pbitc_accuracy_report *report = measurement->report;
+    const struct pbitc_dataset *dataset = measurement->request->dataset;
+    for (size_t i = 0; i < dataset->images && measurement->float_answers; i++) {
+        if (!measurement->done[i] || measurement->main_decisions[i] == measurement->float_answers[i].decision)
+            continue;
+        report->changed_total++;
+        if (report->changed_count == PBITC_CHANGED_LIMIT)
+            continue;
+        const uint8_t *pixels = keep_pixels(dataset, i, report);
+        report->changed[report->changed_count++] = (struct pbitc_changed_image){
+            dataset->first + i, (uint32_t)dataset->labels[i], measurement->float_answers[i].decision,
+            measurement->main_decisions[i], pixels};
+    }
+}
+
+static enum pbit_status measure(struct measurement *measurement, struct pbitc_diagnostics *diagnostics)
 {
     const struct pbitc_surface_request *request = measurement->request;
-    for (int i = 0; i < threads; i++) {
-        if (!make_worker(&measurement->workers[i], request->model, request->dataset->elements, counts_size))
+    for (int i = 0; i < request->threads; i++) {
+        if (!make_worker(&measurement->workers[i], measurement))
             return pbitc_report_memory(diagnostics);
     }
-    size_t batches = (request->dataset->images - 1) / request->batch + 1;
-    pbitc_parallel_for(threads, (int64_t)batches, run_batch, measurement);
+    size_t batches = (measurement->count + request->batch - 1) / request->batch;
+    pbitc_parallel_for(request->threads, (int64_t)batches, run_batch, measurement);
     enum pbit_status status = (enum pbit_status)atomic_load(&measurement->status);
     if (status != PBIT_OK && status != PBIT_ERROR_STOPPED)
         return pbitc_report(diagnostics, status, NULL, NULL, 0, NULL, "running the model failed: %s",
                             pbit_status_text(status));
-    for (size_t i = 0; i < counts_size; i++) {
-        counts[i] = (struct pbitc_count){0, 0};
-        for (int worker = 0; worker < threads; worker++) {
-            counts[i].correct += measurement->workers[worker].counts[i].correct;
-            counts[i].agreed += measurement->workers[worker].counts[i].agreed;
-        }
-    }
+    for (int i = 0; i < request->threads; i++)
+        add_worker(measurement->report, &measurement->workers[i]);
+    list_changed(measurement);
     return status;
 }
 
-enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *request,
+enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *request, const size_t *images,
+                                       size_t count, const struct pbitc_float_answer *answers,
                                        struct pbitc_progress *progress, struct pbitc_diagnostics *diagnostics,
-                                       struct pbitc_count *counts)
+                                       struct pbitc_accuracy_report *report, uint8_t *done)
 {
-    enum pbit_status status = check(request, diagnostics);
-    if (status != PBIT_OK)
-        return status;
     struct measurement measurement = {
         .request = request,
+        .float_answers = answers,
         .progress = progress,
-        .classes = pbit_model_output(request->model, 0).elements,
+        .report = report,
+        .images = images,
+        .count = count,
+        .main_decisions = calloc(request->dataset->images, sizeof(*measurement.main_decisions)),
+        .done = done,
         .workers = calloc((size_t)request->threads, sizeof(struct worker)),
+        .unit = pbit_model_output(request->model, 0).scale / (double)PBIT_ONE,
+        .main_draws = report->main_cell / request->samples_count,
     };
-    if (!measurement.workers)
-        return pbitc_report_memory(diagnostics);
-    status =
-        measure(&measurement, request->threads,
-                request->draws_count * request->samples_count * request->seed_count, diagnostics, counts);
-    for (int i = 0; i < request->threads; i++)
-        free_worker(&measurement.workers[i], request->model->output_count);
+    bool good = measurement.main_decisions && measurement.workers;
+    enum pbit_status status = good ? measure(&measurement, diagnostics) : pbitc_report_memory(diagnostics);
+    for (int i = 0; measurement.workers && i < request->threads; i++)
+        free_worker(&measurement.workers[i], report, request->model->output_count);
+    free(measurement.main_decisions);
     free(measurement.workers);
     return status;
 }

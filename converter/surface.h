@@ -1,36 +1,37 @@
-// Measures accuracy over (m, T): the surface that eval prints.
+// Measures accuracy over (m, T): the surface that eval reports, and what it reports beside it.
 #ifndef PBITC_SURFACE_H
 #define PBITC_SURFACE_H
 
 #include "converter/data/dataset.h"
+#include "converter/float_model.h"
 #include "converter/progress.h"
+#include "converter/report/accuracy_report.h"
 
 struct pbitc_surface_request {
     const struct pbit_model *model;
     const struct pbitc_dataset *dataset;
-    size_t samples_count, draws_count, seed_count;
-    const uint32_t *samples;         ///< the list of T
-    const uint32_t *draws;           ///< the list of m
-    uint64_t first_seed;             ///< seeds first_seed .. first_seed + seed_count - 1
-    const uint32_t *float_decisions; ///< [images], what the float model decides; may be NULL
+    size_t samples_count, draws_count;
+    const uint32_t *samples; ///< the list of T
+    const uint32_t *draws;   ///< the list of m
+    bool thorough;           ///< measure the deterministic twins and the loss of each layer too
+    bool has_baseline;       ///< the float model's answers will be there
     int threads;
     size_t batch; ///< images a worker takes at once; no result depends on it
 };
 
-/// One (m, T) and one seed.
-struct pbitc_count {
-    uint64_t correct; ///< images whose top-1 class is the label
-    uint64_t agreed;  ///< images on which the float model decides the same
-};
+/// Fills the report's cells, twins, layers and main cell, with nothing counted. images, classes, first_seed
+/// and seed_count are set. Reports data that does not fit the model. Errors: UNSUPPORTED, FORMAT, RANGE,
+/// MEMORY.
+enum pbit_status pbitc_surface_describe(const struct pbitc_surface_request *request,
+                                        struct pbitc_diagnostics *diagnostics,
+                                        struct pbitc_accuracy_report *report);
 
-/// Where the request's `draws[m]`, `samples[t]` and `seed` stand in the counts.
-size_t pbitc_surface_index(const struct pbitc_surface_request *request, size_t draws, size_t samples,
-                           size_t seed);
-
-/// counts[draws_count * samples_count * seed_count]. Reports data that does not fit. Errors: UNSUPPORTED,
-/// FORMAT, RANGE, MEMORY, STOPPED.
-enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *request,
+/// Measures images[count] of the dataset and adds what was counted to the described report; done[image]
+/// becomes 1 for each that was measured, all of them but with STOPPED. answers: the float model's, by image,
+/// or NULL. Errors: MEMORY, STOPPED.
+enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *request, const size_t *images,
+                                       size_t count, const struct pbitc_float_answer *answers,
                                        struct pbitc_progress *progress, struct pbitc_diagnostics *diagnostics,
-                                       struct pbitc_count *counts);
+                                       struct pbitc_accuracy_report *report, uint8_t *done);
 
 #endif

@@ -250,14 +250,14 @@ static enum pbit_status select_images(struct pbitc_dataset *dataset, const struc
     return PBIT_OK;
 }
 
-static void set_hash(struct pbitc_dataset *dataset)
+static uint64_t hash_images(const struct pbitc_dataset *dataset)
 {
     size_t count = dataset->images * stored_elements(dataset);
-    dataset->hash = dataset->pixels ? pbitc_hash(PBITC_HASH_START, dataset->pixels, count)
+    uint64_t hash = dataset->pixels ? pbitc_hash(PBITC_HASH_START, dataset->pixels, count)
                                     : pbitc_hash(PBITC_HASH_START, dataset->values, count * sizeof(float));
     if (dataset->labels)
-        dataset->hash =
-            pbitc_hash(dataset->hash, dataset->labels, dataset->images * sizeof(*dataset->labels));
+        hash = pbitc_hash(hash, dataset->labels, dataset->images * sizeof(*dataset->labels));
+    return hash;
 }
 
 /// Splits the text into kind, path and keys, and adds remembered and default keys.
@@ -301,14 +301,17 @@ static enum pbit_status load(struct pbitc_dataset *dataset, const struct pbitc_d
         status = kind->read(dataset, path, request->labels, &dataset->keys, diagnostics);
     if (status == PBIT_OK)
         status = set_layout(dataset, diagnostics);
-    if (status == PBIT_OK)
+    size_t all = dataset->images;
+    if (status == PBIT_OK) {
+        dataset->source_hash = hash_images(dataset);
         status = select_images(dataset, request, diagnostics);
+    }
     if (status == PBIT_OK && !allocate_channels(dataset))
         status = pbitc_report_memory(diagnostics);
     if (status == PBIT_OK)
         status = set_normalization(dataset, diagnostics);
     if (status == PBIT_OK)
-        set_hash(dataset);
+        dataset->hash = dataset->images == all ? dataset->source_hash : hash_images(dataset);
     return status;
 }
 
@@ -372,6 +375,15 @@ void pbitc_dataset_image(const struct pbitc_dataset *dataset, size_t index, floa
             size_t place = dataset->channels_last ? position * channels + channel : channel * area + position;
             values[place] = (float)((pixel * scale - mean) / std);
         }
+    }
+}
+
+void pbitc_dataset_pixels(const struct pbitc_dataset *dataset, size_t index, uint8_t *pixels)
+{
+    size_t area = dataset->height * dataset->width, channels = dataset->stored_channels;
+    for (size_t position = 0; position < area; position++) {
+        for (size_t channel = 0; channel < channels; channel++)
+            pixels[position * channels + channel] = (uint8_t)stored_number(dataset, index, position, channel);
     }
 }
 

@@ -56,9 +56,10 @@ struct pbitc_dataset {
     size_t channels, height, width;
     size_t rank; ///< of one image: 1 (W), 2 (H x W) or 3
     bool channels_last;
-    size_t elements; ///< channels * height * width
-    int64_t *labels; ///< [images], >= 0; NULL when not asked for
-    uint64_t hash;   ///< of the pixels and labels, as they stand in the files
+    size_t elements;      ///< channels * height * width
+    int64_t *labels;      ///< [images], >= 0; NULL when not asked for
+    uint64_t hash;        ///< of the pixels and labels, as they stand in the files
+    uint64_t source_hash; ///< the same of all images in the files, whatever range and limit leave of them
 
     uint8_t *pixels; ///< 8-bit pixels as stored; else NULL
     float *values;   ///< other numbers as stored; else NULL
@@ -77,6 +78,10 @@ void pbitc_dataset_destroy(struct pbitc_dataset *dataset); ///< accepts NULL
 
 /// Writes image `index` to values[elements], preprocessed, in the layout asked for.
 void pbitc_dataset_image(const struct pbitc_dataset *dataset, size_t index, float *values);
+
+/// Writes image `index` to pixels[height][width][stored_channels], as stored; only for a dataset with
+/// `pixels`.
+void pbitc_dataset_pixels(const struct pbitc_dataset *dataset, size_t index, uint8_t *pixels);
 
 /// One line without end about images, shape and preprocessing.
 void pbitc_dataset_describe(const struct pbitc_dataset *dataset, FILE *stream);

@@ -23,8 +23,9 @@ enum {
     PBITC_CHANGED_LIMIT = 100,       ///< changed images that are listed; the first by index
     PBITC_THUMBNAIL_LIMIT = 24,      ///< of them with pixels
     PBITC_THUMBNAIL_SIDE = 64,       ///< images larger than this in height or width have none
-    PBITC_CONFUSION_CLASSES = 100,   ///< more classes than this get no confusion matrix
-    PBITC_TWINS_LIMIT = 5,           ///< 1, 2, 3, 4 and 8 bits
+    PBITC_THUMBNAIL_CHANNELS = 4,
+    PBITC_CONFUSION_CLASSES = 100, ///< more classes than this get no confusion matrix
+    PBITC_TWINS_LIMIT = 5,         ///< 1, 2, 3, 4 and 8 bits
 };
 
 /// The images whose confidence (largest softmax probability of the mean output) fell into one bin.
@@ -40,13 +41,6 @@ struct pbitc_tally {
     uint64_t agreed;   ///< over images and seeds: decisions that are the float model's; 0 without a baseline
     struct pbitc_calibration_bin bins[PBITC_CALIBRATION_BINS]; ///< over images and seeds
     uint16_t *correct_by_image; ///< [images] seeds whose decision is the label; 0 where not measured
-};
-
-/// Result of the paired test against the float model on the same images (see pbitc_paired_test).
-struct pbitc_paired {
-    uint64_t better, worse; ///< images decided better and worse than by the float model
-    double z;               ///< negative: worse than the float model
-    double p_value;         ///< two-sided
 };
 
 /// The accuracy of one network state: p-bits at one (m, T), a deterministic twin, or the float model.
@@ -185,6 +179,32 @@ struct pbitc_accuracy_report {
     size_t gate_count;
     struct pbitc_gate_outcome *gates;
 };
+
+struct pbitc_accuracy_report *pbitc_report_create(void);         ///< empty; NULL when out of memory
+void pbitc_report_destroy(struct pbitc_accuracy_report *report); ///< accepts NULL
+
+/// Makes the arrays of a cell whose `seeds` is set. False when out of memory.
+bool pbitc_report_allocate_cell(struct pbitc_accuracy_report *report, struct pbitc_accuracy_cell *cell);
+
+/// Sets which images were measured; mask[images], non-zero: measured. False when out of memory.
+bool pbitc_report_set_measured(struct pbitc_accuracy_report *report, const uint8_t *mask);
+/// The other way round: sets mask[i] for every measured image and leaves the others as they are.
+void pbitc_report_mark_measured(const struct pbitc_accuracy_report *report, uint8_t *mask);
+
+/// Fills all that is derived from what was counted. At least one image is measured. False when out of memory.
+bool pbitc_report_derive(struct pbitc_accuracy_report *report);
+
+/// Tests `after` against `before`, which were measured on the same images: per image, how many more of its
+/// seeds are right (scaled to a common number of seeds). False when out of memory.
+bool pbitc_cells_pair(size_t images, const struct pbitc_accuracy_cell *before,
+                      const struct pbitc_accuracy_cell *after, struct pbitc_paired *paired);
+
+/// A confidence in 0..1 as the bins count it, and the bin it falls into.
+uint32_t pbitc_confidence_units(double confidence);
+int pbitc_confidence_bin(uint32_t units);
+
+/// Images a shard takes: shard number 1..count of `images`.
+struct pbitc_image_range pbitc_shard_range(size_t images, size_t shard, size_t count);
 
 void pbitc_report_write_text(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_json(const struct pbitc_accuracy_report *report, FILE *stream);

@@ -1,0 +1,164 @@
+// What there is to measure: cells, twins and layers of a report.
+#include "converter/data/readers.h"
+#include "converter/isolate_layer.h"
+#include "converter/surface.h"
+
+#include "runtime/format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum pbit_status check(const struct pbitc_surface_request *request,
+                              struct pbitc_diagnostics *diagnostics)
+{
+    if (request->model->input_count != 1)
+        return pbitc_report(
+            diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0, "use 'pbitc run' for such files",
+            "accuracy is measured on files with one input, this one has %u", request->model->input_count);
+    struct pbit_port input = pbit_model_input(request->model, 0),
+                     output = pbit_model_output(request->model, 0);
+    enum pbit_status status =
+        pbitc_dataset_check_input(request->dataset, input.name, input.elements, diagnostics);
+    enum pbit_status labels = pbitc_dataset_check_labels(request->dataset, output.elements, diagnostics);
+    return status != PBIT_OK ? status : labels;
+}
+
+/// The file's default (m, T) where it is measured, else the cell with the largest m*T.
+static size_t choose_main_cell(const struct pbit_model *model, const struct pbitc_accuracy_report *report)
+{
+    size_t largest = 0;
+    for (size_t i = 0; i < report->cell_count; i++) {
+        const struct pbitc_accuracy_cell *cell = &report->cells[i], *best = &report->cells[largest];
+        if (cell->draws == pbit_model_default_draws(model) &&
+            cell->samples == pbit_model_default_samples(model))
+            return i;
+        if ((uint64_t)cell->draws * cell->samples > (uint64_t)best->draws * best->samples)
+            largest = i;
+    }
+    return largest;
+}
+
+static bool describe_cells(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
+{
+    report->cells = pbitc_arena_allocate(report->arena, request->draws_count * request->samples_count,
+                                         sizeof(*report->cells));
+    for (size_t m = 0; m < request->draws_count && report->cells; m++) {
+        for (size_t t = 0; t < request->samples_count; t++) {
+            struct pbitc_accuracy_cell *cell = &report->cells[report->cell_count++];
+            *cell = (struct pbitc_accuracy_cell){
+                .samples = request->samples[t], .draws = request->draws[m], .seeds = report->seed_count};
+            if (!pbitc_report_allocate_cell(report, cell))
+                return false;
+        }
+    }
+    return report->cells != NULL;
+}
+
+static bool describe_twins(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
+{
+    static const uint32_t widths[PBITC_TWINS_LIMIT] = {1, 2, 3, 4, 8};
+    report->twins = pbitc_arena_allocate(report->arena, PBITC_TWINS_LIMIT, sizeof(*report->twins));
+    for (size_t i = 0; i < PBITC_TWINS_LIMIT && report->twins && request->thorough; i++) {
+        uint32_t draws = (UINT32_C(1) << widths[i]) - 1;
+        if (draws > pbit_model_max_draws(request->model))
+            continue;
+        struct pbitc_accuracy_cell *twin = &report->twins[report->twin_count++];
+        *twin = (struct pbitc_accuracy_cell){.samples = 1, .draws = draws, .bits = widths[i], .seeds = 1};
+        if (!pbitc_report_allocate_cell(report, twin))
+            return false;
+    }
+    return report->twins != NULL;
+}
+
+static const char *operation_name(enum pbit_operation_kind kind)
+{
+    static const char *const names[] = {
+        [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
+        [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
+        [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
+        [PBIT_OPERATION_PERMUTE] = "permute"};
+    return names[kind];
+}
+
+/// The operation that writes the first input of operation `index`; -1 for the model's input.
+static int32_t find_writer(const struct pbit_model *model, uint32_t index)
+{
+    struct pbit_operation reader = pbit_model_operation(model, index);
+    uint32_t tensor = pbit_operation_input(model, &reader, 0);
+    for (uint32_t i = 0; i < index; i++) {
+        if (pbit_model_operation(model, i).output == tensor)
+            return (int32_t)i;
+    }
+    return -1;
+}
+
+static bool describe_layer(const struct pbitc_surface_request *request, uint32_t index, uint8_t *copy,
+                           struct pbitc_accuracy_report *report)
+{
+    const struct pbit_model *model = request->model;
+    struct pbit_layer facts = pbit_model_layer(model, index);
+    struct pbit_tensor output = pbit_model_tensor(model, pbit_model_operation(model, index).output);
+    struct pbitc_report_layer *layer = &report->layers[index];
+    bool neuron = facts.kind == PBIT_OPERATION_NEURON;
+    *layer = (struct pbitc_report_layer){
+        .name = pbitc_arena_copy_string(report->arena, facts.name, strlen(facts.name)),
+        .op = operation_name(facts.kind),
+        .input = find_writer(model, index),
+        .height = facts.height,
+        .width = facts.width,
+        .channels = facts.channels,
+        .random = facts.random,
+        .fan_in = facts.fan_in,
+        .weight_bits = facts.weight_bits,
+        .weight_group = facts.weight_group,
+        .weights = facts.weights,
+        .macs = facts.synapses,
+        .neurons = neuron ? (uint64_t)facts.height * facts.width * facts.channels : 0,
+        .draws = facts.draws,
+        .multibit = facts.multibit,
+        .draw_factor = facts.draw_factor,
+        .amplitude = facts.amplitude,
+        .has_levels = output.kind == PBIT_LEVELS,
+    };
+    if (layer->has_levels)
+        layer->levels = pbit_tensor_levels(&output, report->cells[report->main_cell].draws);
+    layer->has_loss = copy && layer->draws && pbitc_layer_can_isolate(model, index, copy);
+    return layer->name != NULL;
+}
+
+static bool describe_layers(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
+{
+    const struct pbit_model *model = request->model;
+    bool losses = request->thorough && request->has_baseline;
+    uint8_t *copy = losses ? malloc(model->size) : NULL;
+    if (copy)
+        memcpy(copy, model->bytes, model->size);
+    report->layer_count = model->operation_count;
+    report->layers = pbitc_arena_allocate(report->arena, report->layer_count, sizeof(*report->layers));
+    bool good = report->layers && (copy || !losses);
+    for (uint32_t i = 0; i < model->operation_count && good; i++)
+        good = describe_layer(request, i, copy, report);
+    free(copy);
+    return good;
+}
+
+enum pbit_status pbitc_surface_describe(const struct pbitc_surface_request *request,
+                                        struct pbitc_diagnostics *diagnostics,
+                                        struct pbitc_accuracy_report *report)
+{
+    enum pbit_status status = check(request, diagnostics);
+    if (status != PBIT_OK)
+        return status;
+    report->has_model = true;
+    if (!describe_cells(request, report) || !describe_twins(request, report))
+        return pbitc_report_memory(diagnostics);
+    report->main_cell = choose_main_cell(request->model, report);
+    if (!describe_layers(request, report))
+        return pbitc_report_memory(diagnostics);
+    report->has_confusion = report->classes <= PBITC_CONFUSION_CLASSES;
+    report->confusion =
+        pbitc_arena_allocate(report->arena, report->has_confusion ? report->classes * report->classes : 0,
+                             sizeof(*report->confusion));
+    report->changed = pbitc_arena_allocate(report->arena, PBITC_CHANGED_LIMIT, sizeof(*report->changed));
+    return report->confusion && report->changed ? PBIT_OK : pbitc_report_memory(diagnostics);
+}
