@@ -1,5 +1,7 @@
 #include "converter/json.h"
 
+#include "converter/report/markup.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -7,13 +9,18 @@
 static void write_string(FILE *stream, const char *text)
 {
     fputc('"', stream);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(stream, "\\%c", *c);
-        else if (*c < 0x20 || *c == 0x7f)
-            fprintf(stream, "\\u%04x", *c);
+    while (*text) {
+        const char *start = text;
+        uint32_t character = pbitc_utf8_next(&text);
+        unsigned char byte = (unsigned char)*start;
+        if (byte == '"' || byte == '\\')
+            fprintf(stream, "\\%c", byte);
+        else if (byte < 0x20 || byte == 0x7f)
+            fprintf(stream, "\\u%04x", byte);
+        else if (character == PBITC_UTF8_REPLACEMENT)
+            fputs("\xef\xbf\xbd", stream);
         else
-            fputc(*c, stream);
+            fwrite(start, 1, (size_t)(text - start), stream);
     }
     fputc('"', stream);
 }

@@ -210,5 +210,8 @@ void pbitc_report_write_text(const struct pbitc_accuracy_report *report, FILE *s
 void pbitc_report_write_json(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_csv(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream);
+void pbitc_report_write_junit(const struct pbitc_accuracy_report *report,
+                              FILE *stream); ///< gates as test cases
+void pbitc_report_write_badge(const struct pbitc_accuracy_report *report, FILE *stream); ///< shields endpoint
 
 #endif

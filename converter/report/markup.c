@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { REPLACEMENT = 0xfffd };
-
 /// Bytes of the sequence that `lead` opens, 0 when it opens none, and the bits that it holds itself.
 static int sequence_length(unsigned char lead, uint32_t *bits)
 {
@@ -43,7 +41,7 @@ uint32_t pbitc_utf8_next(const char **text)
             character = character << 6 | (bytes[i] & 0x3f);
     }
     *text += length ? length : 1;
-    return length && is_allowed(character, length) ? character : REPLACEMENT;
+    return length && is_allowed(character, length) ? character : PBITC_UTF8_REPLACEMENT;
 }
 
 size_t pbitc_utf8_length(const char *text)
@@ -56,7 +54,7 @@ size_t pbitc_utf8_length(const char *text)
 
 static void write_character(FILE *stream, uint32_t character, const char *start, const char *end)
 {
-    if (character == REPLACEMENT)
+    if (character == PBITC_UTF8_REPLACEMENT)
         fputs("\xef\xbf\xbd", stream);
     else
         fwrite(start, 1, (size_t)(end - start), stream);

@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/// The next character of UTF-8 text; moves *text behind it. 0 at the end of the text, 0xfffd for bytes that
-/// are no UTF-8 and for characters that XML 1.0 does not allow.
+/// Stands for bytes that are no UTF-8 and for characters that XML 1.0 does not allow.
+enum { PBITC_UTF8_REPLACEMENT = 0xfffd };
+
+/// The next character of UTF-8 text; moves *text behind it. 0 at the end of the text.
 uint32_t pbitc_utf8_next(const char **text);
 
 /// Characters of the text, as pbitc_utf8_next counts them.

@@ -27,6 +27,15 @@ static const char *finish(void)
     return text;
 }
 
+START_TEST(text_is_escaped_and_always_utf8)
+{
+    pbitc_json_string(&json, NULL, "\"\\\n\x01\x7f \xc3\xa9 \xff\xc3 \xed\xa0\x80");
+    // Each byte that belongs to no character becomes U+FFFD; a surrogate is none.
+    ck_assert_str_eq(finish(),
+                     "\"\\\"\\\\\\u000a\\u0001\\u007f \xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd\"");
+}
+END_TEST
+
 START_TEST(members_stand_in_the_order_of_the_calls)
 {
     pbitc_json_open_object(&json, NULL);
@@ -109,6 +118,7 @@ int main(void)
     tcase_add_test(tests, outer_containers_can_take_lines);
     tcase_add_test(tests, numbers_are_as_short_as_they_can_be);
     tcase_add_test(tests, strings_are_escaped);
+    tcase_add_test(tests, text_is_escaped_and_always_utf8);
     tcase_add_test(tests, parsed_values_come_out_as_they_went_in);
     tcase_add_test(tests, deep_nesting_ends);
     Suite *suite = suite_create("json");
