@@ -32,8 +32,9 @@ static const struct pbitc_option options[] = {
     {"output", 'o', "FILE.pbit", "where to write the result", PBITC_OPTION_TEXT,
      offsetof(struct arguments, output), .required = true},
     {"calibrate", 0, "DATA",
-     "images on which ranges are measured: the first 1000, or range=;\nnever test images", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, calibrate), .required = true},
+     "images on which ranges are measured: the first 1000, or range=;\nnever test images. A quantized model "
+     "can do without: its own scales\nsay the ranges",
+     PBITC_OPTION_TEXT, offsetof(struct arguments, calibrate), .required = false},
     {"weights", 0, "BITS", "bits of a weight, 1..8 (4)", PBITC_OPTION_INTEGER,
      offsetof(struct arguments, weights), .minimum = 1, .maximum = 8},
     {"group", 0, "N", "weights per group along the fan-in; 0: one scale per output\nchannel (0)",
@@ -91,9 +92,10 @@ struct conversion {
     const char *path; ///< of the model
     struct pbitc_model_file model;
     struct pbitc_recipe recipe;
-    struct pbitc_dataset *dataset;
-    float *values; ///< the calibration images
+    struct pbitc_dataset *dataset; ///< of the calibration images; NULL: none
+    float *values;
     char *metadata;
+    bool lacks_images;   ///< nothing says the ranges of the model's values
     const uint8_t *file; ///< the result, in the graph's arena
     size_t file_bytes;
 };
@@ -114,7 +116,7 @@ static enum pbit_status prepare(struct conversion *conversion)
 {
     const struct arguments *arguments = conversion->arguments;
     struct pbitc_diagnostics *diagnostics = conversion->diagnostics;
-    enum pbit_status recipe = PBIT_OK, data;
+    enum pbit_status recipe = PBIT_OK, data = PBIT_OK;
     if (arguments->recipe)
         recipe =
             pbitc_recipe_load(arguments->recipe, conversion->model.graph, diagnostics, &conversion->recipe);
@@ -122,8 +124,9 @@ static enum pbit_status prepare(struct conversion *conversion)
                                          .split = "train",
                                          .limit = CALIBRATION_IMAGES,
                                          .limit_without_range = true};
-    data = pbitc_dataset_load(&request, diagnostics, &conversion->dataset);
-    if (data == PBIT_OK)
+    if (arguments->calibrate)
+        data = pbitc_dataset_load(&request, diagnostics, &conversion->dataset);
+    if (arguments->calibrate && data == PBIT_OK)
         data = check_input(conversion);
     enum pbit_status status = recipe != PBIT_OK ? recipe : data;
     if (status != PBIT_OK && status != PBIT_ERROR_STOPPED) {
@@ -136,6 +139,8 @@ static enum pbit_status prepare(struct conversion *conversion)
 static enum pbit_status read_images(struct conversion *conversion)
 {
     const struct pbitc_dataset *dataset = conversion->dataset;
+    if (!dataset)
+        return PBIT_OK;
     conversion->values = calloc(dataset->images, dataset->elements * sizeof(float));
     if (!conversion->values)
         return pbitc_report_memory(conversion->diagnostics);
@@ -153,6 +158,22 @@ static void write_operators(struct pbitc_json *json, const struct pbitc_graph *g
         if (counts[id])
             pbitc_json_integer(json, pbitc_operator_get((enum pbitc_operator_id)id)->name,
                                (int64_t)counts[id]);
+    }
+    pbitc_json_close_object(json);
+}
+
+/// What the ranges were measured on, and how those images were preprocessed.
+static void write_data(struct pbitc_json *json, const struct pbitc_dataset *dataset)
+{
+    char hash[PBITC_HASH_TEXT];
+    pbitc_json_open_object(json, "calibration");
+    pbitc_json_integer(json, "images", (int64_t)dataset->images);
+    pbitc_json_string(json, "hash", pbitc_hash_text(dataset->hash, hash));
+    pbitc_json_close_object(json);
+    pbitc_json_open_object(json, "data");
+    for (int key = 0; key < PBITC_DATA_PREPROCESSING; key++) {
+        if (dataset->keys.values[key])
+            pbitc_json_string(json, pbitc_data_key_names[key], dataset->keys.values[key]);
     }
     pbitc_json_close_object(json);
 }
@@ -178,16 +199,8 @@ static void write_metadata(struct pbitc_json *json, const struct conversion *con
     if (conversion->recipe.json)
         pbitc_json_parsed(json, "recipe", conversion->recipe.json);
     pbitc_json_close_object(json);
-    pbitc_json_open_object(json, "calibration");
-    pbitc_json_integer(json, "images", (int64_t)conversion->dataset->images);
-    pbitc_json_string(json, "hash", pbitc_hash_text(conversion->dataset->hash, hash));
-    pbitc_json_close_object(json);
-    pbitc_json_open_object(json, "data");
-    for (int key = 0; key < PBITC_DATA_PREPROCESSING; key++) {
-        if (conversion->dataset->keys.values[key])
-            pbitc_json_string(json, pbitc_data_key_names[key], conversion->dataset->keys.values[key]);
-    }
-    pbitc_json_close_object(json);
+    if (conversion->dataset)
+        write_data(json, conversion->dataset);
     pbitc_json_close_object(json);
 }
 
@@ -222,9 +235,12 @@ static enum pbit_status run_passes(struct conversion *conversion)
         .blame = arguments->blame,
         .talk = stderr,
     };
-    struct pbitc_calibration calibration = {
-        .images = dataset->images, .values = conversion->values, .channels = dataset->normalized_channels};
-    if (dataset->pixels) {
+    struct pbitc_calibration calibration = {.values = conversion->values};
+    if (dataset) {
+        calibration.images = dataset->images;
+        calibration.channels = dataset->normalized_channels;
+    }
+    if (dataset && dataset->pixels) {
         calibration.pixel_offset = dataset->offset;
         calibration.pixel_step = dataset->step;
     }
@@ -266,8 +282,9 @@ static struct summary sum_up(const struct conversion *conversion, const struct p
 
 static void print_summary(const struct conversion *conversion, const struct summary *summary)
 {
-    fprintf(stderr, "calibrated on ");
-    pbitc_dataset_describe(conversion->dataset, stderr);
+    fprintf(stderr, conversion->dataset ? "calibrated on " : "calibrated by the model's own scales");
+    if (conversion->dataset)
+        pbitc_dataset_describe(conversion->dataset, stderr);
     fprintf(stderr,
             "\n%s: %zu bytes, the ONNX model has %zu (%.2f times as many)\n"
             "%" PRIu64 " layers with %" PRIu64 " weights, %" PRIu64 " layers of random neurons\n",
@@ -292,7 +309,8 @@ static void write_summary(const struct conversion *conversion, const struct summ
     pbitc_json_integer(&json, "weight_layers", (int64_t)summary->weight_layers);
     pbitc_json_integer(&json, "weights", (int64_t)summary->weights);
     pbitc_json_integer(&json, "neuron_layers", (int64_t)summary->neuron_layers);
-    pbitc_json_integer(&json, "calibration_images", (int64_t)conversion->dataset->images);
+    pbitc_json_integer(&json, "calibration_images",
+                       conversion->dataset ? (int64_t)conversion->dataset->images : 0);
     pbitc_json_close_object(&json);
 }
 
@@ -322,6 +340,11 @@ static enum pbit_status convert(struct conversion *conversion)
         status = pbitc_report(conversion->diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
                               "give the ONNX model it was made from", "%s is a .pbit file already",
                               conversion->path);
+    if (status == PBIT_OK && !conversion->arguments->calibrate &&
+        !pbitc_is_quantized(conversion->model.graph)) {
+        conversion->lacks_images = true;
+        return PBIT_ERROR_ARGUMENT;
+    }
     if (status == PBIT_OK)
         status = prepare(conversion);
     if (status == PBIT_OK)
@@ -345,11 +368,16 @@ int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnosti
         !pbitc_pass_find(arguments.print_after))
         return pbitc_usage_error(usage.name, "--print-after: there is no pass '%s'; --help lists them",
                                  arguments.print_after);
+    if (arguments.blame && !arguments.calibrate)
+        return pbitc_usage_error(usage.name, "--blame needs the images of --calibrate");
     enum pbit_status status = convert(&conversion);
+    code = pbitc_exit_code(status);
+    if (conversion.lacks_images)
+        code = pbitc_usage_error(usage.name, "--calibrate DATA is missing");
     free(conversion.metadata);
     free(conversion.values);
     pbitc_dataset_destroy(conversion.dataset);
     pbitc_recipe_free(&conversion.recipe);
     pbitc_model_file_close(&conversion.model);
-    return pbitc_exit_code(status);
+    return code;
 }

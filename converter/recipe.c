@@ -62,7 +62,15 @@ static double read_value(int key, const cJSON *item)
 static bool has_weights(const struct pbitc_node *node)
 {
     return pbitc_node_is(node, PBITC_OP_Conv) || pbitc_node_is(node, PBITC_OP_Gemm) ||
-           pbitc_node_is(node, PBITC_OP_MatMul);
+           pbitc_node_is(node, PBITC_OP_MatMul) || pbitc_node_is(node, PBITC_OP_QLinearConv) ||
+           pbitc_node_is(node, PBITC_OP_QLinearMatMul);
+}
+
+/// In a quantized model the rounding may be what the activation is: its lowest level cuts as a Relu does.
+static bool is_activation(const struct pbitc_node *node)
+{
+    return node->op->flags & PBITC_OPERATOR_ACTIVATION || pbitc_node_is(node, PBITC_OP_QuantizeLinear) ||
+           pbitc_node_is(node, PBITC_OP_Quant);
 }
 
 static void read_key(struct check *check, struct pbitc_layer_recipe *layer, const struct pbitc_node *node,
@@ -83,8 +91,7 @@ static void read_key(struct check *check, struct pbitc_layer_recipe *layer, cons
                                      "'%s' in %s is not %s", keys[key].name, check->path, keys[key].values);
         return;
     }
-    bool activation = node && node->op->flags & PBITC_OPERATOR_ACTIVATION;
-    if (node && !(keys[key].of_activation ? activation : has_weights(node)))
+    if (node && !(keys[key].of_activation ? is_activation(node) : has_weights(node)))
         check->status =
             pbitc_report(check->diagnostics, PBIT_ERROR_FORMAT, node->name, node->op->name, node->opset,
                          "name the node it is meant for", "'%s' in %s is a key of %s", keys[key].name,

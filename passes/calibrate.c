@@ -325,8 +325,44 @@ static enum pbit_status keep_outputs(struct pbitc_graph *graph, struct pbitc_con
                    : pbitc_out_of_memory(context);
 }
 
+// ---- without images
+
+static enum pbit_status refuse_range(struct pbitc_context *context, const char *name, const char *what)
+{
+    return pbitc_report(context->diagnostics, PBIT_ERROR_UNSUPPORTED, name, "", 0, "give --calibrate DATA",
+                        "the model holds no scale for %s, and there are no images to measure a range on",
+                        what);
+}
+
+/// Takes the bounds that functions have; everything else must have its range from the model's own scales.
+static enum pbit_status take_bounds(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
+{
+    enum pbit_status status = PBIT_OK;
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        struct pbitc_function function;
+        float low = 0, high = 0;
+        if (pbitc_node_is(node, PBITC_OP_PBit) && !pbitc_node_attribute(node, "low"))
+            status = refuse_range(context, node->name, "the value that a layer is to read here");
+        if (!(node->op->flags & PBITC_OPERATOR_ACTIVATION) || !pbitc_function_of_node(node, &function) ||
+            !is_uncalibrated(context, node->outputs[0]))
+            continue;
+        pbitc_function_bounds(&function, &low, &high);
+        if (!isfinite(low) || !isfinite(high))
+            status = refuse_range(context, node->name, "this activation");
+        else if (!pbitc_add_range(graph, context, node->outputs[0], low, high))
+            return pbitc_out_of_memory(context);
+        *changed = true;
+    }
+    if (!context->calibration->pixel_step && is_uncalibrated(context, graph->inputs[0]))
+        status = refuse_range(context, graph->inputs[0]->name, "its input");
+    return status;
+}
+
 enum pbit_status pbitc_calibrate(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
 {
+    if (context->calibration->images == 0)
+        return take_bounds(graph, context, changed);
     struct target *targets = NULL;
     enum pbit_status status = find_targets(graph, context, &targets);
     if (status != PBIT_OK || !targets)

@@ -11,7 +11,8 @@ enum pbitc_neuron {
     PBITC_NEURON_EXACT, ///< 8-bit activation, not swapped
 };
 
-/// Unlabelled inputs on which ranges are measured. Borrowed; never test images.
+/// Unlabelled inputs on which ranges are measured. Borrowed; never test images. Without any, a quantized
+/// model's own scales must say all ranges.
 struct pbitc_calibration {
     size_t images;
     const float *values; ///< images x elements of graph input 0 (batch 1), ONNX layout, preprocessed
@@ -97,6 +98,9 @@ const struct pbitc_pass *pbitc_pass_find(const char *name); ///< or NULL
 /// Runs one pass, verifies the graph after it and infers shapes anew; prints and times as the options say.
 enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,
                                 struct pbitc_context *context, bool *changed);
+
+/// The model has scales of its own (QuantizeLinear, Quant).
+bool pbitc_is_quantized(const struct pbitc_graph *graph);
 
 /// Runs every registered pass in order, from an imported graph to context->file. What the whole conversion
 /// cannot handle is reported at once, before the first pass.

@@ -111,6 +111,20 @@ struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_no
     return pbitc_graph_insert_node(graph, position, name, pbitc_operator_get(id), &input, 1, &output, 1);
 }
 
+bool pbitc_add_range(struct pbitc_graph *graph, struct pbitc_context *context,
+                     const struct pbitc_value *value, float low, float high)
+{
+    struct pbitc_range *range = pbitc_arena_allocate(graph->arena, 1, sizeof(*range));
+    float *bounds = pbitc_arena_allocate(graph->arena, 2, sizeof(*bounds));
+    if (!range || !bounds)
+        return false;
+    bounds[0] = low;
+    bounds[1] = high;
+    *range = (struct pbitc_range){value, 1, bounds, bounds + 1, context->ranges};
+    context->ranges = range;
+    return true;
+}
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value)
 {

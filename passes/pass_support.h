@@ -40,6 +40,10 @@ struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_no
                                       const char *name, enum pbitc_operator_id id, struct pbitc_value *input,
                                       struct pbitc_value *output);
 
+/// Gives all of the value one range; false when out of memory.
+bool pbitc_add_range(struct pbitc_graph *graph, struct pbitc_context *context,
+                     const struct pbitc_value *value, float low, float high);
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value);
 

@@ -117,6 +117,10 @@ static bool is_convertible(const struct pbitc_graph *graph, const struct pbitc_n
     case PBITC_OP_GlobalMaxPool:
     case PBITC_OP_Concat:
     case PBITC_OP_Dropout:
+    case PBITC_OP_QuantizeLinear:
+    case PBITC_OP_DequantizeLinear:
+    case PBITC_OP_Quant:
+    case PBITC_OP_BipolarQuant:
         return true;
     case PBITC_OP_Softmax:
         return is_final_softmax(graph, node);
@@ -146,6 +150,15 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
     return status;
 }
 
+bool pbitc_is_quantized(const struct pbitc_graph *graph)
+{
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (pbitc_node_is(node, PBITC_OP_QuantizeLinear) || pbitc_node_is(node, PBITC_OP_Quant) ||
+        pbitc_node_is(node, PBITC_OP_QLinearConv) || pbitc_node_is(node, PBITC_OP_QLinearMatMul))
+        return true;
+    return false;
+}
+
 // ---- the pipeline
 
 static enum pbit_status check_recipe(const struct pbitc_context *context)
@@ -166,7 +179,7 @@ enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_cont
     enum pbit_status status = pbitc_infer_shapes(graph, 1, context->diagnostics);
     if (status == PBIT_OK)
         status = pbitc_check_convertible(graph, context->diagnostics);
-    if (status == PBIT_OK && context->calibration->images == 0)
+    if (status == PBIT_OK && context->calibration->images == 0 && !pbitc_is_quantized(graph))
         status = pbitc_report(context->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
                               "give --calibrate a data set with images", "there are no calibration images");
     for (size_t i = 0; i < PASS_COUNT && status == PBIT_OK; i++) {

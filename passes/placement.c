@@ -127,7 +127,8 @@ static void scale_of_range(const struct pbitc_range *range, bool channels_last, 
                            float *scale, float *low)
 {
     for (uint32_t c = 0; c < channels; c++) {
-        size_t first = channels_last ? 0 : c, end = channels_last ? range->count : c + 1;
+        size_t first = channels_last || range->count == 1 ? 0 : c;
+        size_t end = channels_last ? range->count : first + 1;
         float least = range->low[first], most = range->high[first];
         for (size_t i = first + 1; i < end; i++) {
             least = range->low[i] < least ? range->low[i] : least;

@@ -325,7 +325,7 @@ enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_
     enum pbit_status status = pbitc_place_values(graph, context, &placements);
     if (status == PBIT_OK)
         status = list_layers(graph, context, placements, &all, &gathered);
-    if (status == PBIT_OK && gathered)
+    if (status == PBIT_OK && gathered && context->calibration->images)
         status = pbitc_gather_moments(graph, context, gathered);
     if (status != PBIT_OK)
         return status;

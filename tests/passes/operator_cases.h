@@ -27,6 +27,8 @@ static inline struct node_case case_create(const char *op)
     struct node_case c = {.graph = pbitc_graph_create(NULL, "case"),
                           .op = pbitc_operator_find("", op),
                           .diagnostics = pbitc_diagnostics_create()};
+    if (!c.op)
+        c.op = pbitc_operator_find("qonnx.custom_op.general", op);
     ck_assert_ptr_nonnull(c.graph);
     ck_assert_ptr_nonnull(c.op);
     ck_assert_ptr_nonnull(c.diagnostics);

@@ -124,6 +124,8 @@ static inline struct pbitc_value *pass_node(struct pass_case *c, const char *op,
     struct pbitc_value *inputs[] = {first, second, third};
     struct pbitc_value *output = pbitc_graph_add_value(c->graph, op, PBITC_TYPE_NONE, &unknown);
     const struct pbitc_operator *found = pbitc_operator_find("", op);
+    if (!found)
+        found = pbitc_operator_find("qonnx.custom_op.general", op);
     ck_assert_msg(found, "no operator %s", op);
     c->node = pbitc_graph_insert_node(c->graph, NULL, op, found, inputs,
                                       third    ? 3
