@@ -259,6 +259,14 @@ static bool upgrade_resize(struct pbitc_onnx_importer *importer, struct pbitc_no
            pbitc_node_set_string(graph, node, "nearest_mode", "simple");
 }
 
+/// DFT of opset 17 has its axis, 1 by default, as an attribute.
+static bool upgrade_dft(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
+{
+    int64_t axis = pbitc_node_int(node, "axis", 1);
+    pbitc_node_remove_attribute(node, "axis");
+    return add_input(importer, node, 2, "axis", PBITC_INT64, &(struct pbitc_shape){.rank = 0}, &axis);
+}
+
 static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
 {
     if (!move_lists(importer, node) || (node->opset < 7 && !upgrade_broadcast(importer, node)))
@@ -273,6 +281,8 @@ static bool upgrade_form(struct pbitc_onnx_importer *importer, struct pbitc_node
          pbitc_node_is(node, PBITC_OP_Hardmax)) &&
         node->opset < 13)
         return mark_legacy_softmax(importer, node);
+    if (pbitc_node_is(node, PBITC_OP_DFT) && node->opset < 20)
+        return upgrade_dft(importer, node);
     if (pbitc_node_is(node, PBITC_OP_Resize))
         return upgrade_resize(importer, node);
     if (pbitc_node_is(node, PBITC_OP_RoiAlign) && node->opset < 16)
