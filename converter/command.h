@@ -23,6 +23,7 @@ pbitc_command_function pbitc_cmd_energy;
 pbitc_command_function pbitc_cmd_eval;
 pbitc_command_function pbitc_cmd_export;
 pbitc_command_function pbitc_cmd_inspect;
+pbitc_command_function pbitc_cmd_report;
 pbitc_command_function pbitc_cmd_run;
 
 #endif

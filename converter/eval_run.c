@@ -133,7 +133,6 @@ static enum pbit_status describe(struct pbitc_eval_run *run)
         .samples = arguments->samples,
         .draws = arguments->draws,
         .thorough = arguments->report || arguments->shard,
-        .has_baseline = report->has_baseline,
         .threads = pbitc_threads(arguments->threads),
         .batch = (size_t)arguments->batch,
     };

@@ -250,9 +250,19 @@ static int read_option(struct parser *parser, int argc, char **argv, int i)
     return i;
 }
 
-static void check_required(struct parser *parser, const char *operand)
+static size_t least_operands(const struct pbitc_usage *usage)
 {
-    if (!operand) {
+    return usage->operands_most ? usage->operands_least : 1;
+}
+
+static size_t most_operands(const struct pbitc_usage *usage)
+{
+    return usage->operands_most ? usage->operands_most : 1;
+}
+
+static void check_required(struct parser *parser, size_t operands)
+{
+    if (operands < least_operands(parser->usage)) {
         pbitc_usage_error(parser->usage->name, "%s is missing", parser->usage->operand);
         parser->mistakes++;
     }
@@ -265,20 +275,21 @@ static void check_required(struct parser *parser, const char *operand)
     }
 }
 
-int pbitc_options_parse(const struct pbitc_usage *usage, int argc, char **argv, void *arguments,
-                        const char **operand)
+int pbitc_options_parse_operands(const struct pbitc_usage *usage, int argc, char **argv, void *arguments,
+                                 const char **operands, size_t *count)
 {
     struct parser parser = {.usage = usage, .arguments = arguments};
     bool options_ended = false;
-    *operand = NULL;
+    *count = 0;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (options_ended || word[0] != '-' || !word[1]) {
-            if (*operand) {
+            if (*count == most_operands(usage)) {
                 pbitc_usage_error(usage->name, "one operand too many: '%s'", word);
                 parser.mistakes++;
+            } else {
+                operands[(*count)++] = word;
             }
-            *operand = word;
         } else if (strcmp(word, "--") == 0) {
             options_ended = true;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
@@ -288,9 +299,16 @@ int pbitc_options_parse(const struct pbitc_usage *usage, int argc, char **argv, 
             i = read_option(&parser, argc, argv, i);
         }
     }
-    check_required(&parser, *operand);
+    check_required(&parser, *count);
     if (!parser.mistakes)
         return PBITC_PARSED;
     fprintf(stderr, "Try 'pbitc %s --help'.\n", usage->name);
     return PBITC_EXIT_USAGE;
+}
+
+int pbitc_options_parse(const struct pbitc_usage *usage, int argc, char **argv, void *arguments,
+                        const char **operand)
+{
+    size_t count;
+    return pbitc_options_parse_operands(usage, argc, argv, arguments, operand, &count);
 }

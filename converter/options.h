@@ -40,10 +40,11 @@ struct pbitc_option {
     const char *const *choices; ///< closed by NULL
 };
 
-/// A command: `pbitc NAME OPERAND [options]`, always with exactly one operand.
+/// A command: `pbitc NAME OPERAND... [options]`.
 struct pbitc_usage {
     const char *name, *operand;
-    const char *summary; ///< lines separated by '\n'
+    size_t operands_least, operands_most; ///< how many there are; 0, 0 stands for exactly one
+    const char *summary;                  ///< lines separated by '\n'
     const struct pbitc_option *options;
     size_t option_count;
     void (*details)(FILE *stream); ///< what --help says after the options; may be NULL
@@ -56,6 +57,10 @@ enum { PBITC_PARSED = -1 };
 /// line is wrong (every mistake is printed on standard error).
 int pbitc_options_parse(const struct pbitc_usage *usage, int argc, char **argv, void *arguments,
                         const char **operand);
+
+/// The same for a command with several operands: operands[argc] receives them, *count how many.
+int pbitc_options_parse_operands(const struct pbitc_usage *usage, int argc, char **argv, void *arguments,
+                                 const char **operands, size_t *count);
 
 /// Prints a mistake in the use of a command on standard error and returns PBITC_EXIT_USAGE.
 int pbitc_usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -214,17 +214,18 @@ static void tally_answers(const struct measurement *measurement, size_t image, c
     cell->tally.correct_by_image[image] = (uint16_t)right; // no other thread has this image
 }
 
-static void tally_layers(const struct measurement *measurement, size_t image, struct worker *worker)
+static void tally_layers(const struct measurement *measurement, struct worker *worker)
 {
     const struct pbitc_accuracy_report *report = measurement->report;
+    int twin = pbitc_find_byte_twin(report);
     for (size_t i = 0; i < report->layer_count; i++) {
         const struct level_count *levels = &worker->levels[i];
         worker->counted[i].elements += levels->elements;
         worker->counted[i].sum += levels->sum;
         worker->counted[i].zeros += levels->zeros;
         worker->counted[i].full += levels->full;
-        worker->loss_agreed[i] += report->layers[i].has_loss &&
-                                  worker->losses[i].decision == measurement->float_answers[image].decision;
+        worker->loss_agreed[i] +=
+            report->layers[i].has_loss && worker->losses[i].decision == worker->twins[twin].decision;
     }
 }
 
@@ -239,7 +240,7 @@ static void tally_image(struct measurement *measurement, struct worker *worker, 
     for (size_t i = 0; i < report->twin_count; i++)
         tally_answers(measurement, image, &worker->twins[i], &report->twins[i],
                       &worker->tallies[report->cell_count + i]);
-    tally_layers(measurement, image, worker);
+    tally_layers(measurement, worker);
     const struct answer *main_answers = &worker->answers[report->main_cell * seeds];
     uint64_t *row =
         &worker->confusion[(size_t)measurement->request->dataset->labels[image] * report->classes];

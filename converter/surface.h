@@ -14,7 +14,6 @@ struct pbitc_surface_request {
     const uint32_t *samples; ///< the list of T
     const uint32_t *draws;   ///< the list of m
     bool thorough;           ///< measure the deterministic twins and the loss of each layer too
-    bool has_baseline;       ///< the float model's answers will be there
     int threads;
     size_t batch; ///< images a worker takes at once; no result depends on it
 };
@@ -25,6 +24,9 @@ struct pbitc_surface_request {
 enum pbit_status pbitc_surface_describe(const struct pbitc_surface_request *request,
                                         struct pbitc_diagnostics *diagnostics,
                                         struct pbitc_accuracy_report *report);
+
+/// Index of the 8-bit twin, -1 when there is none. The loss of a layer is measured against it.
+int pbitc_find_byte_twin(const struct pbitc_accuracy_report *report);
 
 /// Measures images[count] of the dataset and adds what was counted to the described report; done[image]
 /// becomes 1 for each that was measured, all of them but with STOPPED. answers: the float model's, by image,

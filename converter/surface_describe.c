@@ -80,6 +80,15 @@ static const char *operation_name(enum pbit_operation_kind kind)
     return names[kind];
 }
 
+int pbitc_find_byte_twin(const struct pbitc_accuracy_report *report)
+{
+    for (size_t i = 0; i < report->twin_count; i++) {
+        if (report->twins[i].bits == 8)
+            return (int)i;
+    }
+    return -1;
+}
+
 /// The operation that writes the first input of operation `index`; -1 for the model's input.
 static int32_t find_writer(const struct pbit_model *model, uint32_t index)
 {
@@ -129,7 +138,7 @@ static bool describe_layer(const struct pbitc_surface_request *request, uint32_t
 static bool describe_layers(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
 {
     const struct pbit_model *model = request->model;
-    bool losses = request->thorough && request->has_baseline;
+    bool losses = pbitc_find_byte_twin(report) >= 0;
     uint8_t *copy = losses ? malloc(model->size) : NULL;
     if (copy)
         memcpy(copy, model->bytes, model->size);

@@ -87,7 +87,7 @@ struct pbitc_report_layer {
     uint64_t elements, level_sum, zeros, full;
     uint32_t levels; ///< L at the main cell's m
     bool has_loss;
-    uint64_t loss_agreed; ///< images decided like the float model when only this neuron layer draws p-bits
+    uint64_t loss_agreed; ///< images decided like the 8-bit twin when only this neuron layer draws p-bits
                           ///< (main cell, first seed) and all others have 8 bits
 
     // From here on derived.

@@ -1,4 +1,5 @@
 // From what was counted to what is reported.
+#include "converter/energy/energy_report.h"
 #include "converter/report/accuracy_report.h"
 
 #include <math.h>
@@ -87,7 +88,8 @@ static void derive_layers(struct pbitc_accuracy_report *report)
         layer->activity = layer->levels ? share(layer->level_sum, layer->elements) / layer->levels : 0;
         layer->saturated_low = share(layer->zeros, layer->elements);
         layer->saturated_high = share(layer->full, layer->elements);
-        layer->loss = layer->has_loss ? 1 - share(layer->loss_agreed, report->measured_images) : 0;
+        layer->loss = share(report->measured_images - layer->loss_agreed, report->measured_images);
+        layer->loss = layer->has_loss ? layer->loss : 0;
         losses += layer->loss;
     }
     for (size_t i = 0; i < report->layer_count; i++)
@@ -133,6 +135,7 @@ bool pbitc_report_derive(struct pbitc_accuracy_report *report)
     for (size_t i = 0; i < report->twin_count && good; i++)
         good = derive_cell(report, &report->twins[i]);
     derive_layers(report);
+    good = good && pbitc_report_derive_energy(report);
     derive_target(report);
     return good;
 }
