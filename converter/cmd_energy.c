@@ -15,12 +15,7 @@ struct arguments {
 };
 
 static const struct pbitc_option options[] = {
-    {"preset", 0, "NAME",
-     "energies of the elementary operations: paper-sram (the\ndefault), paper-hbm2, "
-     "zcu104-bram or horowitz-45nm",
-     PBITC_OPTION_CHOICE, offsetof(struct arguments, preset), .choices = pbitc_energy_preset_names},
-    {"constants", 0, "FILE.json", "the same from a file, see below", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, constants), .required = false},
+    PBITC_ENERGY_OPTIONS(struct arguments, preset, constants),
     {"convention", 0, "NAME",
      "exact (the default): layer by layer, as the network is; paper: every\nneuron with the mean fan-in, "
      "every input a p-bit",
@@ -55,16 +50,6 @@ static const struct pbitc_usage usage = {
     .option_count = sizeof(options) / sizeof(options[0]),
     .details = print_details,
 };
-
-static enum pbit_status find_constants(const struct arguments *arguments, struct pbitc_arena *arena,
-                                       struct pbitc_diagnostics *diagnostics,
-                                       struct pbitc_energy_constants *constants)
-{
-    if (arguments->constants)
-        return pbitc_energy_constants_read(arguments->constants, arena, diagnostics, constants);
-    *constants = *pbitc_energy_preset(arguments->preset < 0 ? 0 : arguments->preset);
-    return PBIT_OK;
-}
 
 static size_t make_list(const struct pbitc_integers *asked, uint32_t *list)
 {
@@ -112,7 +97,8 @@ static enum pbit_status print_energy(const struct arguments *arguments, double a
 {
     struct pbitc_energy_constants constants;
     struct pbitc_model_file file;
-    enum pbit_status status = find_constants(arguments, arena, diagnostics, &constants);
+    enum pbit_status status = pbitc_energy_constants_choose(arguments->preset, arguments->constants, arena,
+                                                            diagnostics, &constants);
     enum pbit_status opened = pbitc_model_file_open(&file, path, diagnostics);
     if (opened != PBIT_OK)
         return opened;

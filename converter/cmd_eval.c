@@ -1,5 +1,6 @@
 // pbitc eval: the accuracy surface over draws m and samples T, its report, and the gates on it.
 #include "converter/command.h"
+#include "converter/energy/energy_constants.h"
 #include "converter/eval_run.h"
 #include "converter/interrupt.h"
 #include "converter/options.h"
@@ -29,12 +30,14 @@ static const struct pbitc_option options[] = {
     {"baseline", 0, "MODEL.onnx", "measure this model too, in float, and compare with it", PBITC_OPTION_TEXT,
      offsetof(struct pbitc_eval_arguments, baseline), .required = false},
     {"report", 0, "DIR",
-     "write report.json, report.csv and report.md there; measures the\ndeterministic twins and every layer's "
-     "loss too",
+     "write the report there: report.json, .csv and .md, junit.xml and\nbadge.json; measures the "
+     "deterministic "
+     "twins and every layer's loss\ntoo",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_eval_arguments, report), .required = false},
     {"target", 0, "X", "find the smallest m and T that reach this accuracy (0..1; 0.01\nbelow the baseline)",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_eval_arguments, target_text), .required = false},
     PBITC_GATE_OPTIONS(struct pbitc_eval_arguments, gate_options),
+    PBITC_ENERGY_OPTIONS(struct pbitc_eval_arguments, preset, constants),
     {"shard", 0, "i/n",
      "measure part i of n of the images, for 'pbitc report merge';\nneeds --report or --json",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_eval_arguments, shard_text), .required = false},
@@ -106,6 +109,8 @@ static int check_arguments(struct pbitc_eval_arguments *arguments)
         code = pbitc_usage_error(usage.name, "--shard needs --report DIR or --json");
     if (arguments->shard_text && has_gates(&arguments->gates))
         code = pbitc_usage_error(usage.name, "gates are for the whole: give them to 'pbitc report merge'");
+    if (arguments->preset >= 0 && arguments->constants)
+        code = pbitc_usage_error(usage.name, "--preset and --constants exclude each other");
     if (arguments->resume && !arguments->report)
         code = pbitc_usage_error(usage.name, "--resume needs --report DIR");
     if (arguments->target_text && !(pbitc_parse_real(arguments->target_text, &arguments->target) &&
@@ -126,10 +131,11 @@ static int check_kind(struct pbitc_eval_arguments *arguments, const struct pbitc
                                  arguments->draws, arguments->draws_count, arguments->baseline != NULL);
     }
     if (arguments->samples_asked.count || arguments->draws_asked.count || arguments->seeds > 0 ||
-        arguments->seed >= 0 || arguments->baseline || arguments->target_text || has_gates(&arguments->gates))
-        return pbitc_usage_error(usage.name,
-                                 "an ONNX model is the baseline itself: --samples, --draws, --seeds, "
-                                 "--seed, --baseline, --target and gates need a .pbit file");
+        arguments->seed >= 0 || arguments->baseline || arguments->target_text || arguments->preset >= 0 ||
+        arguments->constants || has_gates(&arguments->gates))
+        return pbitc_usage_error(
+            usage.name, "an ONNX model is the baseline itself: --samples, --draws, --seeds, "
+                        "--seed, --baseline, --target, --preset, --constants and gates need a .pbit file");
     return PBITC_EXIT_DONE;
 }
 
@@ -191,7 +197,7 @@ static int evaluate(struct pbitc_eval_run *run)
 
 int pbitc_cmd_eval(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
 {
-    struct pbitc_eval_arguments arguments = {.seeds = -1, .seed = -1, .batch = DEFAULT_BATCH};
+    struct pbitc_eval_arguments arguments = {.seeds = -1, .seed = -1, .batch = DEFAULT_BATCH, .preset = -1};
     struct pbitc_eval_run run = {.arguments = &arguments, .diagnostics = diagnostics};
     int code = pbitc_options_parse(&usage, argc, argv, &arguments, &arguments.model);
     if (code != PBITC_PARSED)

@@ -2,6 +2,7 @@
 
 #include "converter/compare.h"
 #include "converter/data/readers.h"
+#include "converter/energy/energy_report.h"
 #include "converter/file.h"
 #include "converter/interrupt.h"
 #include "converter/ranks.h"
@@ -139,6 +140,21 @@ static enum pbit_status describe(struct pbitc_eval_run *run)
     return pbitc_surface_describe(&run->request, run->diagnostics, report);
 }
 
+/// Reports have energies, if only the paper's; elsewhere they have to be asked for.
+static enum pbit_status choose_energies(struct pbitc_eval_run *run)
+{
+    const struct pbitc_eval_arguments *arguments = run->arguments;
+    struct pbitc_energy_constants constants;
+    if (!is_pbit(run) ||
+        !(arguments->report || arguments->shard || arguments->preset >= 0 || arguments->constants))
+        return PBIT_OK;
+    enum pbit_status status = pbitc_energy_constants_choose(
+        arguments->preset, arguments->constants, run->measured->arena, run->diagnostics, &constants);
+    if (status == PBIT_OK && !pbitc_report_set_constants(run->measured, &constants))
+        status = pbitc_report_memory(run->diagnostics);
+    return status;
+}
+
 static enum pbit_status check_shard(const struct pbitc_eval_run *run)
 {
     const struct pbitc_eval_arguments *arguments = run->arguments;
@@ -236,6 +252,8 @@ enum pbit_status pbitc_eval_prepare(struct pbitc_eval_run *run)
         status = check_shard(run);
     if (status == PBIT_OK)
         status = describe(run);
+    if (status == PBIT_OK)
+        status = choose_energies(run);
     if (status == PBIT_OK)
         status = prepare_output(run);
     int worst = pbitc_ranks_largest((int)status);

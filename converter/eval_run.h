@@ -13,6 +13,8 @@ struct pbitc_eval_arguments {
     int64_t limit, seeds, seed, threads, batch;
     struct pbitc_integers samples_asked, draws_asked;
     struct pbitc_gate_options gate_options;
+    int preset;            ///< of the energies, -1: none chosen
+    const char *constants; ///< file of energies, or NULL
     bool resume, json;
 
     // Read from the above by the command.

@@ -1,5 +1,7 @@
 #include "converter/repeat_command.h"
 
+#include "converter/energy/energy_constants.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +68,9 @@ const char *pbitc_repeat_command(const struct pbitc_eval_arguments *arguments, b
     }
     write_option(stream, "baseline", arguments->baseline);
     write_option(stream, "target", arguments->target_text);
+    if (arguments->preset >= 0)
+        write_option(stream, "preset", pbitc_energy_preset_names[arguments->preset]);
+    write_option(stream, "constants", arguments->constants);
     if (arguments->report || arguments->shard)
         fputs(" --report report", stream);
     return finish(stream, &text, arena);

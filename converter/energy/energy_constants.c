@@ -181,3 +181,13 @@ enum pbit_status pbitc_energy_constants_read(const char *path, struct pbitc_aren
     }
     return reader.status;
 }
+
+enum pbit_status pbitc_energy_constants_choose(int preset, const char *path, struct pbitc_arena *arena,
+                                               struct pbitc_diagnostics *diagnostics,
+                                               struct pbitc_energy_constants *constants)
+{
+    if (path)
+        return pbitc_energy_constants_read(path, arena, diagnostics, constants);
+    *constants = *pbitc_energy_preset(preset < 0 ? 0 : preset);
+    return PBIT_OK;
+}

@@ -36,4 +36,24 @@ enum pbit_status pbitc_energy_constants_read(const char *path, struct pbitc_aren
                                              struct pbitc_diagnostics *diagnostics,
                                              struct pbitc_energy_constants *constants);
 
+/// What --preset (an index, or -1) and --constants (a path, or NULL) ask for; paper-sram when neither does.
+enum pbit_status pbitc_energy_constants_choose(int preset, const char *path, struct pbitc_arena *arena,
+                                               struct pbitc_diagnostics *diagnostics,
+                                               struct pbitc_energy_constants *constants);
+
+/// Rows of an option table; `preset` is an int, -1 when none is chosen, `constants` a const char *.
+#define PBITC_ENERGY_OPTIONS(arguments, preset, constants)                                                   \
+    {"preset",                                                                                               \
+     0,                                                                                                      \
+     "NAME",                                                                                                 \
+     "energies of the elementary operations: paper-sram (the\ndefault), paper-hbm2, zcu104-bram or "         \
+     "horowitz-45nm",                                                                                        \
+     PBITC_OPTION_CHOICE,                                                                                    \
+     offsetof(arguments, preset),                                                                            \
+     .choices = pbitc_energy_preset_names},                                                                  \
+    {                                                                                                        \
+        "constants", 0, "FILE.json", "the same from a file: 'pbitc energy --help' has an example",           \
+            PBITC_OPTION_TEXT, offsetof(arguments, constants), .required = false                             \
+    }
+
 #endif

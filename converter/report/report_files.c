@@ -13,9 +13,9 @@ static const struct form {
     const char *name;
     void (*write)(const struct pbitc_accuracy_report *report, FILE *stream);
 } forms[] = {
-    {PBITC_REPORT_NAME, pbitc_report_write_json},
-    {"report.csv", pbitc_report_write_csv},
-    {"report.md", pbitc_report_write_markdown},
+    {PBITC_REPORT_NAME, pbitc_report_write_json}, {"report.csv", pbitc_report_write_csv},
+    {"report.md", pbitc_report_write_markdown},   {"junit.xml", pbitc_report_write_junit},
+    {"badge.json", pbitc_report_write_badge},
 };
 enum { FORM_COUNT = sizeof(forms) / sizeof(forms[0]) };
 

@@ -69,6 +69,19 @@ static void write_measured(struct pbitc_json *json, const struct pbitc_accuracy_
     pbitc_json_close_array(json);
 }
 
+static void write_energy(struct pbitc_json *json, const struct pbitc_accuracy_cell *cell)
+{
+    if (!cell->has_energy) {
+        pbitc_json_null(json, "energy");
+        return;
+    }
+    pbitc_json_open_object(json, "energy");
+    pbitc_json_real(json, "first", cell->first_energy);
+    pbitc_json_real(json, "further", cell->further_energy);
+    pbitc_json_real(json, "total", cell->energy);
+    pbitc_json_close_object(json);
+}
+
 static void write_baseline(struct pbitc_json *json, const struct pbitc_accuracy_report *report)
 {
     if (!report->has_baseline) {
@@ -80,19 +93,7 @@ static void write_baseline(struct pbitc_json *json, const struct pbitc_accuracy_
     write_interval(json, report->baseline.interval);
     pbitc_json_real(json, "calibration_error", report->baseline.calibration_error);
     write_hash(json, "hash", report->baseline_hash);
-    pbitc_json_close_object(json);
-}
-
-static void write_energy(struct pbitc_json *json, const struct pbitc_accuracy_cell *cell)
-{
-    if (!cell->has_energy) {
-        pbitc_json_null(json, "energy");
-        return;
-    }
-    pbitc_json_open_object(json, "energy");
-    pbitc_json_real(json, "first", cell->first_energy);
-    pbitc_json_real(json, "further", cell->further_energy);
-    pbitc_json_real(json, "total", cell->energy);
+    write_energy(json, &report->baseline);
     pbitc_json_close_object(json);
 }
 
