@@ -62,7 +62,7 @@ static void print_ports(const char *what, struct pbitc_value *const *values, siz
 {
     for (size_t i = 0; i < count; i++) {
         char shape[160];
-        format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->batch_name);
+        format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->dim_names[0]);
         printf("%-12s", what);
         pbitc_terminal_name(stdout, values[i]->name, 0);
         printf(": %s %s\n", pbitc_type_name(values[i]->type), shape);
@@ -151,7 +151,7 @@ static void write_ports(struct pbitc_json *json, const char *key, struct pbitc_v
         pbitc_json_open_object(json, NULL);
         pbitc_json_string(json, "name", values[i]->name);
         pbitc_json_string(json, "type", pbitc_type_name(values[i]->type));
-        write_shape(json, &values[i]->shape, values[i]->batch_name != NULL);
+        write_shape(json, &values[i]->shape, values[i]->dim_names[0] != NULL);
         pbitc_json_close_object(json);
     }
     pbitc_json_close_array(json);

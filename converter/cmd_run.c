@@ -123,6 +123,18 @@ static enum pbit_status make_float(struct pbitc_tensor *tensor, struct pbitc_dia
     return PBIT_OK;
 }
 
+/// Brings an input to the type that the model reads.
+static enum pbit_status fit_type(struct job *job, size_t index, const char *name, enum pbitc_type type)
+{
+    const struct pbitc_tensor *tensor = &job->inputs[index];
+    if (tensor->type == type)
+        return PBIT_OK;
+    if (type == PBITC_FLOAT32)
+        return make_float(&job->inputs[index], job->diagnostics);
+    return pbitc_report(job->diagnostics, PBIT_ERROR_FORMAT, name, NULL, 0, "save the array with that type",
+                        "wants %s, the array holds %s", pbitc_type_name(type), pbitc_type_name(tensor->type));
+}
+
 /// Checks one input against the `elements` of a row (-1: any) and brings it to the type the model reads.
 static enum pbit_status fit_input(struct job *job, size_t index, const char *name, enum pbitc_type type,
                                   int64_t elements)
@@ -140,12 +152,7 @@ static enum pbit_status fit_input(struct job *job, size_t index, const char *nam
         return pbitc_report(job->diagnostics, PBIT_ERROR_FORMAT, name, NULL, 0,
                             "give every input the same number of rows, at least one",
                             "has %zu rows, the first input %zu", rows, job->rows);
-    if (tensor->type == type)
-        return PBIT_OK;
-    if (type == PBITC_FLOAT32)
-        return make_float(tensor, job->diagnostics);
-    return pbitc_report(job->diagnostics, PBIT_ERROR_FORMAT, name, NULL, 0, "save the array with that type",
-                        "wants %s, the array holds %s", pbitc_type_name(type), pbitc_type_name(tensor->type));
+    return fit_type(job, index, name, type);
 }
 
 static size_t row_bytes(const struct pbitc_tensor *tensor)
@@ -196,8 +203,38 @@ static enum pbit_status run_rows(struct job *job, struct pbitc_float_model *mode
     return status;
 }
 
+/// The arrays have the very shapes that the model declares, up to dimensions that it leaves open.
+static bool fits_exactly(const struct job *job, const struct pbitc_graph *graph)
+{
+    bool fits = true;
+    for (size_t i = 0; i < job->input_count; i++) {
+        const struct pbitc_value *input = graph->inputs[i];
+        const struct pbitc_shape *given = &job->inputs[i].shape;
+        fits = fits && given->rank == input->shape.rank;
+        for (int d = 0; fits && d < given->rank; d++)
+            fits = input->dim_names[d] || given->dims[d] == input->shape.dims[d];
+    }
+    return fits;
+}
+
+static enum pbit_status run_at_once(struct job *job, struct pbitc_float_model *model)
+{
+    enum pbit_status status = PBIT_OK;
+    for (size_t i = 0; i < job->input_count && status == PBIT_OK; i++)
+        status = fit_type(job, i, model->graph->inputs[i]->name, model->graph->inputs[i]->type);
+    if (status == PBIT_OK)
+        status = pbitc_interpreter_run(model->interpreter, job->inputs, NULL, job->diagnostics);
+    for (size_t i = 0; i < job->output_count && status == PBIT_OK; i++)
+        status = collect_output(job, i, pbitc_interpreter_value(model->interpreter, model->graph->outputs[i]),
+                                job->rows, 0);
+    return status;
+}
+
 static enum pbit_status run_float_model(struct job *job, struct pbitc_float_model *model)
 {
+    const struct pbitc_shape *first = job->input_count ? &job->inputs[0].shape : NULL;
+    if (fits_exactly(job, model->graph) && (!first || first->rank == 0 || first->dims[0] <= ROWS_AT_ONCE))
+        return run_at_once(job, model);
     for (size_t i = 0; i < job->input_count; i++) {
         const struct pbitc_value *input = model->graph->inputs[i];
         enum pbit_status status =

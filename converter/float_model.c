@@ -11,7 +11,7 @@
 static size_t fixed_batch(const struct pbitc_graph *graph)
 {
     const struct pbitc_value *input = graph->inputs[0];
-    bool fixed = !input->batch_name && input->shape.rank > 0 && input->shape.dims[0] > 0;
+    bool fixed = !input->dim_names[0] && input->shape.rank > 0 && input->shape.dims[0] > 0;
     return fixed ? (size_t)input->shape.dims[0] : 0;
 }
 

@@ -46,9 +46,9 @@ enum pbit_status pbitc_symbolic_batch(struct pbitc_graph *graph, struct pbitc_co
     }
     for (size_t i = 0; i < graph->input_count; i++) {
         struct pbitc_value *input = graph->inputs[i];
-        if (input->batch_name || input->shape.rank < 1 || input->shape.dims[0] != 1)
+        if (input->dim_names[0] || input->shape.rank < 1 || input->shape.dims[0] != 1)
             continue;
-        input->batch_name = "N";
+        input->dim_names[0] = "N";
         *changed = true;
     }
     *changed |= pbitc_graph_remove_dead_nodes(graph) > 0;

@@ -110,10 +110,13 @@ static bool set_attribute(struct pbitc_onnx_importer *importer, const struct pbi
                            proto->name);
         return true;
     case GRAPH:
-    case GRAPHS:
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "export the model without control flow",
-                           "attribute '%s' is a subgraph, which is not supported", proto->name);
-        return true;
+        if (!(node->op->flags & PBITC_OPERATOR_CONTROL_FLOW)) {
+            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "export the model without it",
+                               "attribute '%s' is an inner graph, which the operator does not take",
+                               proto->name);
+            return true;
+        }
+        return pbitc_onnx_import_inner(importer, place, proto, node);
     default:
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, NULL,
                            "attribute '%s' is of type %" PRId32 ", which is not supported", proto->name,
@@ -134,17 +137,14 @@ bool pbitc_onnx_import_attributes(struct pbitc_onnx_importer *importer, const On
     }
     for (size_t i = 0; i < proto->n_attribute; i++) {
         const Onnx__AttributeProto *attribute = proto->attribute[i];
+        Onnx__AttributeProto resolved;
         if (!attribute->name || !*attribute->name)
             PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "attribute without a name");
         else if (pbitc_node_attribute(node, attribute->name))
             PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "attribute '%s' is there twice",
                                attribute->name);
-        else if (attribute->ref_attr_name && *attribute->ref_attr_name)
-            PBITC_ONNX_PROBLEM(
-                importer, PBIT_ERROR_FORMAT, &place, NULL,
-                "attribute '%s' refers to an attribute of a function, but stands outside of any",
-                attribute->name);
-        else if (!set_attribute(importer, &place, attribute, node))
+        else if (pbitc_onnx_resolve_attribute(importer, &place, attribute, &resolved) &&
+                 !set_attribute(importer, &place, &resolved, node))
             return false;
     }
     return true;
@@ -175,7 +175,7 @@ static bool add_tensor(struct pbitc_onnx_importer *importer, const struct pbitc_
 
 bool pbitc_onnx_import_constant_node(struct pbitc_onnx_importer *importer,
                                      const struct pbitc_onnx_place *place, const Onnx__NodeProto *proto,
-                                     struct pbitc_value **value)
+                                     const char *name, struct pbitc_value **value)
 {
     *value = NULL;
     if (proto->n_attribute != 1 || proto->n_input || proto->n_output != 1 || !proto->attribute[0]->name) {
@@ -185,8 +185,14 @@ bool pbitc_onnx_import_constant_node(struct pbitc_onnx_importer *importer,
             proto->n_attribute, proto->n_output, proto->n_input);
         return true;
     }
-    const Onnx__AttributeProto *attribute = proto->attribute[0];
-    const char *name = proto->output[0];
+    Onnx__AttributeProto resolved;
+    const Onnx__AttributeProto *attribute = &resolved;
+    if (!pbitc_onnx_resolve_attribute(importer, place, proto->attribute[0], &resolved)) {
+        PBITC_ONNX_PROBLEM(
+            importer, PBIT_ERROR_FORMAT, place, NULL,
+            "the constant's value is an attribute that the call of the function does not give");
+        return true;
+    }
     int32_t type = pbitc_onnx_attribute_type(attribute);
     if (strcmp(attribute->name, "value") == 0 && type == TENSOR && attribute->t)
         return add_tensor(importer, place, name, attribute->t, value);

@@ -9,15 +9,45 @@
 #include "onnx.pb-c.h"
 #include "passes/operators/operators.h"
 
+enum { PBITC_ONNX_MAX_DEPTH = 64 }; ///< of inner graphs and function bodies
+
+/// A value of the graph around an inner one, which the inner one reads.
+struct pbitc_onnx_capture {
+    struct pbitc_value *outer;
+    struct pbitc_onnx_capture *next;
+};
+
+/// What the names in a graph, an inner graph or a function body of the file mean.
+struct pbitc_onnx_scope {
+    struct pbitc_onnx_scope *parent; ///< an inner graph's: of the graph around it, whose names it may use;
+                                     ///< a function body's: of the call
+    int depth;
+    const Onnx__FunctionProto *function; ///< whose body it is, or NULL
+    const Onnx__NodeProto *call;
+    struct pbitc_graph *graph;         ///< takes the values and nodes
+    const char *prefix;                ///< of the names that they get there
+    struct pbitc_name_table *values;   ///< by their name in the file
+    struct pbitc_name_table *promised; ///< function bodies: the caller's values, by the name of the output
+    struct pbitc_name_table *captured; ///< inner graphs: values, by the name of the one captured
+    struct pbitc_onnx_capture *captures, *last_capture; ///< in order; without the constants
+    Onnx__OperatorSetIdProto *const *opsets;
+    size_t opset_count;
+    struct pbitc_onnx_scope *opened, *sibling; ///< the inner graphs of the node at hand
+};
+
 struct pbitc_onnx_importer {
     const struct pbitc_allocator *allocator;
+    struct pbitc_onnx_memory *memory; ///< for decoding inner graphs
     struct pbitc_diagnostics *diagnostics;
     const char *folder; ///< of external data; NULL: none allowed
     const Onnx__ModelProto *model;
-    struct pbitc_graph *graph;
-    enum pbit_status status;     ///< the gravest so far
-    const char **node_names;     ///< of each node of the file
-    struct pbitc_value *missing; ///< stands where an input that nothing produces is read
+    struct pbitc_onnx_scope *scope; ///< where we are
+    struct pbitc_graph *graph;      ///< the scope's
+    enum pbit_status status;        ///< the gravest so far
+    size_t node_count, value_count; ///< read so far
+    bool over_limit;
+    struct pbitc_name_table *functions;                ///< of the model, by domain and name
+    struct pbitc_onnx_decoded *decoded;                ///< inner graphs, to be freed at the end
     struct pbitc_onnx_unknown *unknown, *last_unknown; ///< operators that we do not have, in order
     struct pbitc_name_table *unknown_names;
 };
@@ -45,6 +75,10 @@ struct pbitc_onnx_memory {
 enum pbit_status pbitc_onnx_unpack(const void *bytes, size_t size, struct pbitc_onnx_memory *memory,
                                    struct pbitc_diagnostics *diagnostics, Onnx__ModelProto **model);
 void pbitc_onnx_free(Onnx__ModelProto *model, struct pbitc_onnx_memory *memory); ///< accepts a NULL model
+/// The same for an inner graph, with what is left of the memory; reports nothing.
+enum pbit_status pbitc_onnx_unpack_graph(const void *bytes, size_t size, struct pbitc_onnx_memory *memory,
+                                         Onnx__GraphProto **graph);
+void pbitc_onnx_free_graph(Onnx__GraphProto *graph, struct pbitc_onnx_memory *memory);
 
 /// onnx_file.c. The whole file, from `allocator`; FORMAT when it is larger than 2 GiB.
 enum pbit_status pbitc_onnx_read_file(const char *path, const struct pbitc_allocator *allocator,
@@ -55,6 +89,68 @@ int pbitc_onnx_open_external(struct pbitc_onnx_importer *importer, const struct 
                              const char *location, uint64_t *size);
 /// Reads `count` bytes at `offset`; false when they cannot be had.
 bool pbitc_onnx_read_at(int file, void *bytes, size_t count, uint64_t offset);
+
+/// onnx_import.c.
+const char *pbitc_onnx_text(const char *text);           ///< "" for NULL
+const char *pbitc_onnx_plain_domain(const char *domain); ///< the one name of a domain that goes by several
+/// The opset version of a domain in the scope; 0 when it does not declare the domain.
+int pbitc_onnx_find_opset(const struct pbitc_onnx_importer *importer, const char *domain);
+bool pbitc_onnx_is_default_domain(const Onnx__NodeProto *node);
+/// Notes a version of the default domain that is missing or too old or too new, if one of the nodes is of it.
+void pbitc_onnx_check_default_opset(struct pbitc_onnx_importer *importer, const char *where,
+                                    Onnx__NodeProto *const *nodes, size_t count);
+/// Counts nodes and values; false, and noted once, when the model has too many.
+bool pbitc_onnx_count(struct pbitc_onnx_importer *importer, size_t nodes, size_t values);
+
+/// onnx_scope.c. Names are kept as pointers: they must live as long as the importer.
+extern const struct pbitc_shape pbitc_onnx_unknown_shape;
+extern struct pbitc_value pbitc_onnx_omitted; ///< what a function's input means that the call omits
+/// A new scope inside the current one becomes the current one; NULL when out of memory.
+struct pbitc_onnx_scope *pbitc_onnx_enter(struct pbitc_onnx_importer *importer, struct pbitc_graph *graph,
+                                          const char *prefix);
+void pbitc_onnx_leave(struct pbitc_onnx_importer *importer);
+/// False, and noted: one more would be too deep.
+bool pbitc_onnx_may_enter(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place);
+/// The name with the scope's prefix; NULL when out of memory.
+const char *pbitc_onnx_graph_name(struct pbitc_onnx_importer *importer, const char *name);
+bool pbitc_onnx_bind(struct pbitc_onnx_importer *importer, const char *name, struct pbitc_value *value);
+struct pbitc_value *pbitc_onnx_find_own(const struct pbitc_onnx_importer *importer, const char *name);
+/// A value of unknown type that a name may be bound to; NULL when out of memory.
+struct pbitc_value *pbitc_onnx_add_value(struct pbitc_onnx_importer *importer, const char *name);
+/// What the name means here; a value of a graph around is captured. *value NULL: nothing.
+bool pbitc_onnx_find(struct pbitc_onnx_importer *importer, const char *name, struct pbitc_value **value);
+/// What the inner graphs of the node have captured becomes their and the node's inputs, after `declared`
+/// others.
+bool pbitc_onnx_close_captures(struct pbitc_onnx_importer *importer, struct pbitc_node *node,
+                               size_t declared);
+
+/// onnx_graph.c. The graph of the model, without nodes' attributes checked; an inner graph is complete after.
+bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
+bool pbitc_onnx_import_inner(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                             const Onnx__AttributeProto *proto, struct pbitc_node *node);
+void pbitc_onnx_free_decoded(struct pbitc_onnx_importer *importer);
+/// Brings the graph's nodes to the newest form and into order.
+bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer);
+/// Notes an empty name or one that the scope knows already; true when the name is good.
+bool pbitc_onnx_check_name(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                           const char *kind, const char *name);
+/// Stands in for a value that was refused, so that its readers are not reported as well.
+bool pbitc_onnx_add_placeholder(struct pbitc_onnx_importer *importer, const char *name);
+
+/// onnx_node.c. The nodes of a graph or function body.
+bool pbitc_onnx_import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *protos,
+                             size_t count);
+
+/// onnx_function.c. The model's functions, whose bodies take the place of their calls.
+bool pbitc_onnx_read_functions(struct pbitc_onnx_importer *importer);
+const Onnx__FunctionProto *pbitc_onnx_find_function(const struct pbitc_onnx_importer *importer,
+                                                    const char *domain, const char *name);
+bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                            const Onnx__NodeProto *proto, const Onnx__FunctionProto *function);
+/// In a function body an attribute may refer to one of the call. False: the call does not have it, or a
+/// problem was noted.
+bool pbitc_onnx_resolve_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                                  const Onnx__AttributeProto *proto, Onnx__AttributeProto *resolved);
 
 /// onnx_tensor.c. "double", "string", ...: a TensorProto.DataType in words, for messages.
 const char *pbitc_onnx_type_name(int32_t data_type);
@@ -69,10 +165,11 @@ void pbitc_onnx_tensor_data(struct pbitc_onnx_importer *importer, const struct p
 /// onnx_attribute.c. The attributes of a node whose operator is known.
 bool pbitc_onnx_import_attributes(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
                                   struct pbitc_node *node);
-/// The constant that a Constant node stands for, as a value of that name; *value is NULL when it was refused.
+/// The constant that a Constant node stands for, as a value of the graph called `name`; *value is NULL when
+/// it was refused.
 bool pbitc_onnx_import_constant_node(struct pbitc_onnx_importer *importer,
                                      const struct pbitc_onnx_place *place, const Onnx__NodeProto *proto,
-                                     struct pbitc_value **value);
+                                     const char *name, struct pbitc_value **value);
 /// The type of an attribute, also where old files leave it out.
 int32_t pbitc_onnx_attribute_type(const Onnx__AttributeProto *proto);
 

@@ -57,10 +57,8 @@ static bool is_one_of(const char *name, const char *const *names)
     return *names;
 }
 
-static const char *find_remedy(const struct pbitc_onnx_importer *importer,
-                               const struct pbitc_onnx_unknown *unknown)
+static const char *find_remedy(const struct pbitc_onnx_unknown *unknown)
 {
-    static const char *const control_flow[] = {"If", "Loop", "Scan", NULL};
     static const char *const recurrent[] = {"LSTM", "GRU", "RNN", NULL};
     if (strcmp(unknown->domain, "pbitc") == 0)
         return "operators of this domain are made by pbitc's passes and cannot be read from a file";
@@ -68,11 +66,6 @@ static const char *find_remedy(const struct pbitc_onnx_importer *importer,
         return "pbitc converts neural networks; run classical machine learning parts outside of the model";
     if (strcmp(unknown->domain, "com.microsoft") == 0)
         return "save the model without ONNX Runtime's own fused operators";
-    if (importer->model->n_functions)
-        return "if it is one of the model's functions, inline them first "
-               "(onnx.inliner.inline_local_functions)";
-    if (is_one_of(unknown->op, control_flow))
-        return "export the model with a fixed path: without branches and loops that depend on data";
     if (is_one_of(unknown->op, recurrent))
         return "only feed-forward networks can be converted; cut the recurrent part off "
                "(onnx.utils.extract_model)";
@@ -96,7 +89,7 @@ bool pbitc_onnx_report_unknown(struct pbitc_onnx_importer *importer)
     for (const struct pbitc_onnx_unknown *unknown = importer->unknown; unknown; unknown = unknown->next) {
         struct pbitc_onnx_place place = {
             .name = unknown->first->name, .op = unknown->op, .opset = unknown->opset};
-        const char *remedy = find_remedy(importer, unknown);
+        const char *remedy = find_remedy(unknown);
         const char *names = join_names(importer->graph->arena, unknown->first);
         if (!names)
             return false;

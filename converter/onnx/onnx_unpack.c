@@ -52,3 +52,17 @@ void pbitc_onnx_free(Onnx__ModelProto *model, struct pbitc_onnx_memory *memory)
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = memory};
     onnx__model_proto__free_unpacked(model, &allocator);
 }
+
+enum pbit_status pbitc_onnx_unpack_graph(const void *bytes, size_t size, struct pbitc_onnx_memory *memory,
+                                         Onnx__GraphProto **graph)
+{
+    ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = memory};
+    *graph = onnx__graph_proto__unpack(&allocator, size, bytes);
+    return *graph ? PBIT_OK : memory->exhausted ? PBIT_ERROR_MEMORY : PBIT_ERROR_FORMAT;
+}
+
+void pbitc_onnx_free_graph(Onnx__GraphProto *graph, struct pbitc_onnx_memory *memory)
+{
+    ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = memory};
+    onnx__graph_proto__free_unpacked(graph, &allocator);
+}

@@ -218,7 +218,7 @@ static enum pbit_status input_at_batch(const struct pbitc_value *input, int64_t 
                                        struct pbitc_diagnostics *diagnostics, struct pbitc_tensor *tensor)
 {
     *tensor = (struct pbitc_tensor){.type = input->type, .shape = input->shape};
-    if (input->shape.rank > 0 && (input->batch_name || input->shape.dims[0] < 0))
+    if (input->shape.rank > 0 && (input->dim_names[0] || input->shape.dims[0] < 0))
         tensor->shape.dims[0] = batch;
     if (input->type == PBITC_TYPE_NONE || input->shape.rank < 0)
         return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, NULL, 0,
@@ -227,8 +227,11 @@ static enum pbit_status input_at_batch(const struct pbitc_value *input, int64_t 
     for (int i = 0; i < input->shape.rank; i++)
         if (tensor->shape.dims[i] < 0)
             return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, NULL, 0,
-                                "export the model with fixed extents; only the batch may vary",
-                                "dimension %d of the input is not known", i);
+                                "say how large it is with --shape, or export the model with fixed sizes",
+                                "the size of dimension %d of the input is not known%s%s%s", i,
+                                input->dim_names[i] ? " ('" : "",
+                                input->dim_names[i] ? input->dim_names[i] : "",
+                                input->dim_names[i] ? "')" : "");
     return PBIT_OK;
 }
 
@@ -237,7 +240,7 @@ static enum pbit_status require_batch(const struct pbitc_graph *graph, int64_t b
                                       struct pbitc_diagnostics *diagnostics)
 {
     for (size_t i = 0; i < graph->input_count; i++)
-        if (graph->inputs[i]->batch_name || graph->inputs[i]->shape.rank < 1 ||
+        if (graph->inputs[i]->dim_names[0] || graph->inputs[i]->shape.rank < 1 ||
             graph->inputs[i]->shape.dims[0] < 0 || graph->inputs[i]->shape.dims[0] == batch)
             return PBIT_OK;
     if (graph->input_count == 0 || batch == 1)

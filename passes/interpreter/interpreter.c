@@ -117,7 +117,7 @@ enum pbit_status pbitc_interpreter_watch(struct pbitc_interpreter *interpreter,
 /// A dimension of the graph's input may have any size: the batch, or one that the model leaves open.
 static bool is_open(const struct pbitc_value *input, int dimension)
 {
-    return input->shape.dims[dimension] < 0 || (dimension == 0 && input->batch_name);
+    return input->shape.dims[dimension] < 0 || input->dim_names[dimension];
 }
 
 static bool input_fits(const struct pbitc_value *input, const struct pbitc_tensor *tensor)
@@ -144,7 +144,7 @@ static void format_expected(const struct pbitc_value *input, char *text, size_t 
         const char *cross = i ? "x" : "";
         if (is_open(input, i))
             used += (size_t)snprintf(text + used, size - used, "%s%s", cross,
-                                     i == 0 && input->batch_name ? input->batch_name : "?");
+                                     input->dim_names[i] ? input->dim_names[i] : "?");
         else
             used +=
                 (size_t)snprintf(text + used, size - used, "%s%lld", cross, (long long)input->shape.dims[i]);

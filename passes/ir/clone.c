@@ -24,9 +24,10 @@ static bool clone_values(struct pbitc_graph *copy, const struct pbitc_graph *gra
             return false;
         if (value->constant && !(twin->constant = clone_tensor(copy->arena, value->constant)))
             return false;
-        if (value->batch_name && !(twin->batch_name = pbitc_arena_copy_string(copy->arena, value->batch_name,
-                                                                              strlen(value->batch_name))))
-            return false;
+        for (int d = 0; d < PBITC_MAX_RANK; d++)
+            if (value->dim_names[d] && !(twin->dim_names[d] = pbitc_arena_copy_string(
+                                             copy->arena, value->dim_names[d], strlen(value->dim_names[d]))))
+                return false;
     }
     return true;
 }

@@ -58,7 +58,9 @@ struct pbitc_value {
     const char *name; ///< unique in the graph
     enum pbitc_type type;
     struct pbitc_shape shape; ///< set by the importer for inputs, by pbitc_infer_shapes for the rest
-    const char *batch_name; ///< inputs only: name of a symbolic first dimension ("N"), NULL when it is fixed
+    /// Inputs only: the names of symbolic dimensions ("N", "height"), NULL for those that are fixed. The
+    /// first is the batch.
+    const char *dim_names[PBITC_MAX_RANK];
     struct pbitc_tensor *constant; ///< not NULL: the value is this constant and has no producer
     struct pbitc_node *producer;   ///< NULL for graph inputs and constants
     size_t index;                  ///< position in graph->values; never changes

@@ -22,15 +22,15 @@ static void print_quoted(const char *text, FILE *stream)
 }
 
 /// "float32[N, 1, 28, 28]"; "?" for what is not known.
-static void print_type(enum pbitc_type type, const struct pbitc_shape *shape, const char *batch_name,
+static void print_type(enum pbitc_type type, const struct pbitc_shape *shape, const char *const *names,
                        FILE *stream)
 {
     fputs(pbitc_type_bytes(type) ? pbitc_type_name(type) : "?", stream);
     fputs(shape->rank < 0 ? "[...]" : "[", stream);
     for (int i = 0; i < shape->rank; i++) {
         fputs(i ? ", " : "", stream);
-        if (i == 0 && batch_name)
-            print_text(batch_name, stream);
+        if (names && names[i])
+            print_text(names[i], stream);
         else if (shape->dims[i] < 0)
             fputc('?', stream);
         else
@@ -180,7 +180,7 @@ static void print_graph(const struct pbitc_graph *graph, int indent, FILE *strea
         fprintf(stream, "%*sinput ", indent, "");
         print_text(input->name, stream);
         fputs(": ", stream);
-        print_type(input->type, &input->shape, input->batch_name, stream);
+        print_type(input->type, &input->shape, input->dim_names, stream);
         fputc('\n', stream);
     }
     print_constants(graph, indent, stream);

@@ -96,10 +96,10 @@ static void verify_inputs(struct verifier *verifier)
             violation(verifier, input->name, NULL, "graph input is listed twice");
         if (!verifier->graph->inner && (!pbitc_type_bytes(input->type) || input->shape.rank < 0))
             violation(verifier, input->name, NULL, "graph input without type or rank");
-        if (input->batch_name && (input->shape.rank < 1))
+        if (input->dim_names[0] && (input->shape.rank < 1))
             violation(verifier, input->name, NULL, "graph input has a symbolic batch but no dimension");
-        for (int d = input->batch_name ? 1 : 0; d < input->shape.rank && d < PBITC_MAX_RANK; d++)
-            if (input->shape.dims[d] < 0)
+        for (int d = 0; d < input->shape.rank && d < PBITC_MAX_RANK; d++)
+            if (input->shape.dims[d] < 0 && !input->dim_names[d])
                 violation(verifier, input->name, NULL, "graph input has no size in dimension %d", d);
         input->mark = AVAILABLE;
     }

@@ -32,7 +32,7 @@ static struct pbitc_tensor *make_inputs(const struct pbitc_graph *graph, int64_t
         const struct pbitc_value *value = graph->inputs[i];
         inputs[i] = (struct pbitc_tensor){.type = value->type, .shape = value->shape};
         for (int d = 0; d < value->shape.rank; d++)
-            if (value->shape.dims[d] < 0 || (d == 0 && value->batch_name))
+            if (value->shape.dims[d] < 0 || (d == 0 && value->dim_names[0]))
                 inputs[i].shape.dims[d] = d == 0 ? batch : 1;
         fill(&inputs[i]);
     }

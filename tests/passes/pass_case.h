@@ -91,7 +91,7 @@ static inline void pass_case_destroy(struct pass_case *c)
 static inline struct pbitc_value *pass_input(struct pass_case *c, struct pbitc_shape shape)
 {
     struct pbitc_value *value = pbitc_graph_add_value(c->graph, "x", PBITC_FLOAT32, &shape);
-    value->batch_name = "N";
+    value->dim_names[0] = "N";
     return c->graph->inputs[c->graph->input_count++] = value;
 }
 

@@ -495,7 +495,7 @@ static void break_input_size(struct example *e)
 static void break_input_batch(struct example *e)
 {
     e->x->shape.rank = 0;
-    e->x->batch_name = "N";
+    e->x->dim_names[0] = "N";
 }
 static void break_input_twice(struct example *e)
 {
@@ -582,7 +582,7 @@ END_TEST
 START_TEST(print_is_exact)
 {
     struct example e = make_example();
-    e.x->batch_name = "batch";
+    e.x->dim_names[0] = "batch";
     e.x->shape.dims[0] = -1;
     e.graph->opset = 13;
     e.graph->ir_version = 7;
@@ -613,7 +613,7 @@ END_TEST
 static struct example make_rich_example(void)
 {
     struct example e = make_example();
-    e.x->batch_name = "batch";
+    e.x->dim_names[0] = "batch";
     pbitc_node_set_int(e.graph, e.add, "z", 1);
     pbitc_node_set_float(e.graph, e.add, "alpha", 0.1f);
     pbitc_node_set_string(e.graph, e.add, "mode", "valid");

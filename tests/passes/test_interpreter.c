@@ -21,7 +21,7 @@ static struct pbitc_value *add_input(struct pbitc_graph *graph, const char *name
                                      const char *batch_name)
 {
     struct pbitc_value *value = pbitc_graph_add_value(graph, name, PBITC_FLOAT32, &shape);
-    value->batch_name = batch_name;
+    value->dim_names[0] = batch_name;
     graph->inputs[graph->input_count++] = value;
     return value;
 }

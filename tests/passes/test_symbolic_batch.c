@@ -6,7 +6,7 @@ static struct pass_case *fixed_batch(const int64_t *shape, int64_t rank)
 {
     struct pass_case *c = pass_case_create();
     struct pbitc_value *x = pass_input(c, SHAPE(1, 2, 3));
-    x->batch_name = NULL;
+    x->dim_names[0] = NULL;
     pass_output(c, pass_dense(c, pass_node(c, "Reshape", x, pass_list(c, shape, rank), NULL), 6, 4));
     pass_infer(c);
     return c;
@@ -18,7 +18,7 @@ START_TEST(a_reshape_that_spells_one_image_follows_the_batch)
     for (int i = 0; i < 3; i++) {
         struct pass_case *c = fixed_batch(shapes[i], 2);
         ck_assert(pass_check(c, "symbolic-batch", 0, 1));
-        ck_assert_str_eq(c->graph->inputs[0]->batch_name, "N");
+        ck_assert_str_eq(c->graph->inputs[0]->dim_names[0], "N");
         float x[12], *both, *first, *second;
         pass_fill(x, 12, -1, 1);
         both = pass_evaluate(c, x, 2, c->graph->outputs[0], NULL, NULL);
