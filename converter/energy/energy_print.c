@@ -85,6 +85,39 @@ static void print_budgets(const struct pbitc_energy_listing *listing, FILE *stre
     }
 }
 
+/// A difference of two decimal fractions is not the nearest binary one.
+#define ROUNDING 1e-12
+
+const struct pbitc_accuracy_cell *pbitc_energy_find_cheapest(const struct pbitc_energy_listing *listing,
+                                                             double *energy)
+{
+    const struct pbitc_accuracy_cell *cheapest = NULL;
+    for (size_t i = 0; i < listing->report->cell_count; i++) {
+        const struct pbitc_accuracy_cell *cell = &listing->report->cells[i];
+        double total = pbitc_energy_total(
+            pbitc_energy_of_pbits(listing->network, listing->constants, cell->draws), cell->samples);
+        if (cell->accuracy + ROUNDING < listing->target || (cheapest && total >= *energy))
+            continue;
+        cheapest = cell;
+        *energy = total;
+    }
+    return cheapest;
+}
+
+static void print_cheapest(const struct pbitc_energy_listing *listing, FILE *stream)
+{
+    double energy;
+    const struct pbitc_accuracy_cell *cell = pbitc_energy_find_cheapest(listing, &energy);
+    if (cell)
+        fprintf(stream,
+                "\naccuracy %g is reached at the least energy, %.2f nJ, with m = %" PRIu32 ", T = %" PRIu32
+                ": %.4f on %zu images\n",
+                listing->target, energy, cell->draws, cell->samples, cell->accuracy,
+                listing->report->measured_images);
+    else
+        fprintf(stream, "\naccuracy %g is reached with no m and T of the report\n", listing->target);
+}
+
 void pbitc_energy_write_text(const struct pbitc_energy_listing *listing, FILE *stream)
 {
     struct totals totals = sum_up(listing->network);
@@ -104,6 +137,8 @@ void pbitc_energy_write_text(const struct pbitc_energy_listing *listing, FILE *s
             totals.neurons);
     print_layers(listing, stream);
     print_budgets(listing, stream);
+    if (listing->has_target)
+        print_cheapest(listing, stream);
 }
 
 static void write_layers(struct pbitc_json *json, const struct pbitc_energy_listing *listing)
@@ -170,6 +205,22 @@ static void write_cell(struct pbitc_json *json, const struct pbitc_energy_listin
     pbitc_json_close_object(json);
 }
 
+static void write_cheapest(struct pbitc_json *json, const struct pbitc_energy_listing *listing)
+{
+    double energy;
+    const struct pbitc_accuracy_cell *cell = pbitc_energy_find_cheapest(listing, &energy);
+    if (!cell) {
+        pbitc_json_null(json, "cheapest");
+        return;
+    }
+    pbitc_json_open_object(json, "cheapest");
+    pbitc_json_integer(json, "samples", cell->samples);
+    pbitc_json_integer(json, "draws", cell->draws);
+    pbitc_json_real(json, "accuracy", cell->accuracy);
+    pbitc_json_real(json, "energy", energy);
+    pbitc_json_close_object(json);
+}
+
 static void write_constants(struct pbitc_json *json, const struct pbitc_energy_constants *constants)
 {
     pbitc_json_open_object(json, "constants");
@@ -205,5 +256,9 @@ void pbitc_energy_write_json(const struct pbitc_energy_listing *listing, FILE *s
             write_cell(&json, listing, energy, listing->draws[m], listing->samples[t]);
     }
     pbitc_json_close_array(&json);
+    if (listing->has_target) {
+        pbitc_json_real(&json, "min_accuracy", listing->target);
+        write_cheapest(&json, listing);
+    }
     pbitc_json_close_object(&json);
 }
