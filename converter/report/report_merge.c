@@ -68,8 +68,7 @@ enum pbit_status pbitc_report_check_same(const struct pbitc_report_part *first,
         if (!facts[i].same)
             status = pbitc_report(diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
                                   "measure all parts with the same files and options",
-                                  "%s was measured with another %s than %s", part->name, facts[i].what,
-                                  first->name);
+                                  "%s differs from %s in the %s", part->name, first->name, facts[i].what);
     }
     return status;
 }

@@ -3,10 +3,9 @@
 #include "converter/data/readers.h"
 #include "converter/file.h"
 #include "converter/report/base64.h"
+#include "converter/report/report_reader.h"
 #include "converter/report/report_tally.h"
 
-#include <cjson/cJSON.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,147 +18,23 @@ enum {
     SIDE_LIMIT = 1 << 24,
     ANSWERS_LIMIT = 1 << 30, ///< cells times images
 };
-/// Largest whole number that JSON's numbers hold exactly.
-#define COUNT_LIMIT ((uint64_t)1 << 53)
 
-/// One file being read.
-struct reader {
-    const char *name;
-    struct pbitc_diagnostics *diagnostics;
-    enum pbit_status status; ///< the first problem's
-    struct pbitc_accuracy_report *report;
-};
-
-static void problem(struct reader *reader, enum pbit_status status, const char *remedy, const char *what,
-                    const char *key)
-{
-    enum pbit_status reported =
-        pbitc_report(reader->diagnostics, status, NULL, NULL, 0, remedy, "%s: %s%s", reader->name, key, what);
-    reader->status = reader->status == PBIT_OK ? reported : reader->status;
-}
-
-static void malformed(struct reader *reader, const char *key, const char *what)
-{
-    problem(reader, PBIT_ERROR_FORMAT, "give a report.json as pbitc wrote it", what, key);
-}
-
-static void *allocate(struct reader *reader, size_t count, size_t size)
-{
-    void *memory = pbitc_arena_allocate(reader->report->arena, count, size);
-    if (!memory && reader->status == PBIT_OK)
-        reader->status = pbitc_report_memory(reader->diagnostics);
-    return memory;
-}
-
-static const cJSON *member(const cJSON *object, const char *key)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, key);
-}
-
-/// The array, or one without items.
-static const cJSON *only_if(bool wanted, const cJSON *array)
-{
-    return wanted ? array : NULL;
-}
-
-static bool is_count(const cJSON *item, uint64_t limit)
-{
-    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble <= (double)limit &&
-           item->valuedouble == floor(item->valuedouble);
-}
-
-/// The whole number `key`; 0 after a problem.
-static uint64_t read_count(struct reader *reader, const cJSON *object, const char *key, uint64_t limit)
-{
-    const cJSON *item = member(object, key);
-    if (is_count(item, limit))
-        return (uint64_t)item->valuedouble;
-    malformed(reader, key, " is missing or no whole number in its range");
-    return 0;
-}
-
-static double read_real(struct reader *reader, const cJSON *object, const char *key)
-{
-    const cJSON *item = member(object, key);
-    if (cJSON_IsNumber(item))
-        return item->valuedouble;
-    malformed(reader, key, " is missing or no number");
-    return 0;
-}
-
-static bool read_bool(struct reader *reader, const cJSON *object, const char *key)
-{
-    const cJSON *item = member(object, key);
-    if (!cJSON_IsBool(item))
-        malformed(reader, key, " is missing or neither true nor false");
-    return cJSON_IsTrue(item);
-}
-
-/// A copy in the report's arena; "" after a problem.
-static const char *read_text(struct reader *reader, const cJSON *object, const char *key)
-{
-    const char *text = cJSON_GetStringValue(member(object, key));
-    if (!text)
-        malformed(reader, key, " is missing or no text");
-    const char *copy =
-        pbitc_arena_copy_string(reader->report->arena, text ? text : "", text ? strlen(text) : 0);
-    if (!copy && reader->status == PBIT_OK)
-        reader->status = pbitc_report_memory(reader->diagnostics);
-    return copy ? copy : "";
-}
-
-static uint64_t read_hash(struct reader *reader, const cJSON *object, const char *key)
-{
-    static const char prefix[] = "fnv1a64:";
-    const char *text = cJSON_GetStringValue(member(object, key));
-    if (text && strncmp(text, prefix, sizeof(prefix) - 1) == 0 && strlen(text) == sizeof(prefix) - 1 + 16 &&
-        strspn(text + sizeof(prefix) - 1, "0123456789abcdef") == 16)
-        return strtoull(text + sizeof(prefix) - 1, NULL, 16);
-    malformed(reader, key, " is missing or no hash");
-    return 0;
-}
-
-/// The array `key` of at most `limit` items; NULL after a problem.
-static const cJSON *read_array(struct reader *reader, const cJSON *object, const char *key, size_t limit)
-{
-    const cJSON *array = member(object, key);
-    if (cJSON_IsArray(array) && (size_t)cJSON_GetArraySize(array) <= limit)
-        return array;
-    malformed(reader, key, " is missing or no list of a size that fits");
-    return NULL;
-}
-
-/// Exactly `count` whole numbers into numbers[count].
-static void read_counts(struct reader *reader, const cJSON *array, const char *key, size_t count,
-                        uint64_t *numbers)
-{
-    const cJSON *item;
-    bool good = cJSON_IsArray(array) && (size_t)cJSON_GetArraySize(array) == count;
-    size_t i = 0;
-    cJSON_ArrayForEach(item, only_if(good, array))
-    {
-        good = good && is_count(item, COUNT_LIMIT);
-        numbers[i++] = good ? (uint64_t)item->valuedouble : 0;
-    }
-    if (!good)
-        malformed(reader, key, " is not the list of whole numbers it should be");
-}
-
-static void read_measured(struct reader *reader, const cJSON *root)
+static void read_measured(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *ranges = read_array(reader, root, "measured", report->images), *item;
+    const cJSON *ranges = pbitc_read_array(reader, root, "measured", report->images), *item;
     size_t end = 0;
-    uint8_t *mask = allocate(reader, report->images, 1);
+    uint8_t *mask = pbitc_reader_allocate(reader, report->images, 1);
     if (!mask)
         return;
     cJSON_ArrayForEach(item, ranges)
     {
         uint64_t range[2] = {0, 0};
-        read_counts(reader, item, "measured", 2, range);
+        pbitc_read_counts(reader, item, "measured", 2, range);
         if (range[0] < end || range[1] == 0 || range[0] > report->images ||
             range[1] > report->images - range[0]) {
-            malformed(reader, "measured", " names images twice, out of order or beyond the last");
+            pbitc_reader_malformed(reader, "measured",
+                                   " names images twice, out of order or beyond the last");
             return;
         }
         end = range[0] + range[1];
@@ -168,12 +43,12 @@ static void read_measured(struct reader *reader, const cJSON *root)
     if (reader->status == PBIT_OK && !pbitc_report_set_measured(report, mask))
         reader->status = pbitc_report_memory(reader->diagnostics);
     if (reader->status == PBIT_OK && report->measured_images == 0)
-        malformed(reader, "measured", " names no image");
+        pbitc_reader_malformed(reader, "measured", " names no image");
 }
 
-static void read_shard(struct reader *reader, const cJSON *root)
+static void read_shard(struct pbitc_report_reader *reader, const cJSON *root)
 {
-    const cJSON *item = member(root, "shard");
+    const cJSON *item = pbitc_json_member(root, "shard");
     int end = 0;
     if (cJSON_IsNull(item))
         return;
@@ -181,28 +56,29 @@ static void read_shard(struct reader *reader, const cJSON *root)
     if (!text ||
         sscanf(text, "%9zu/%9zu%n", &reader->report->shard, &reader->report->shard_count, &end) != 2 ||
         text[end] || reader->report->shard < 1 || reader->report->shard > reader->report->shard_count)
-        malformed(reader, "shard", " is neither null nor \"i/n\"");
+        pbitc_reader_malformed(reader, "shard", " is neither null nor \"i/n\"");
 }
 
-static void read_head(struct reader *reader, const cJSON *root)
+static void read_head(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *data = member(root, "data");
-    report->tool = read_text(reader, root, "tool");
-    report->command = read_text(reader, root, "command");
-    report->images = read_count(reader, root, "images", IMAGES_LIMIT);
-    report->classes = read_count(reader, root, "classes", CLASSES_LIMIT);
-    report->data_hash = read_hash(reader, data, "hash");
-    report->source_hash = read_hash(reader, data, "source_hash");
-    report->first_image = read_count(reader, data, "first", COUNT_LIMIT);
-    report->image_height = read_count(reader, data, "height", SIDE_LIMIT);
-    report->image_width = read_count(reader, data, "width", SIDE_LIMIT);
-    report->image_channels = read_count(reader, data, "channels", SIDE_LIMIT);
+    const cJSON *data = pbitc_json_member(root, "data");
+    report->tool = pbitc_read_text(reader, root, "tool");
+    report->command = pbitc_read_text(reader, root, "command");
+    report->images = pbitc_read_count(reader, root, "images", IMAGES_LIMIT);
+    report->classes = pbitc_read_count(reader, root, "classes", CLASSES_LIMIT);
+    report->data_hash = pbitc_read_hash(reader, data, "hash");
+    report->source_hash = pbitc_read_hash(reader, data, "source_hash");
+    report->first_image = pbitc_read_count(reader, data, "first", PBITC_JSON_COUNT_LIMIT);
+    report->image_height = pbitc_read_count(reader, data, "height", SIDE_LIMIT);
+    report->image_width = pbitc_read_count(reader, data, "width", SIDE_LIMIT);
+    report->image_channels = pbitc_read_count(reader, data, "channels", SIDE_LIMIT);
     read_shard(reader, root);
     read_measured(reader, root);
 }
 
-static void read_tally(struct reader *reader, const cJSON *object, struct pbitc_accuracy_cell *cell)
+static void read_tally(struct pbitc_report_reader *reader, const cJSON *object,
+                       struct pbitc_accuracy_cell *cell)
 {
     if (reader->status != PBIT_OK)
         return;
@@ -210,45 +86,48 @@ static void read_tally(struct reader *reader, const cJSON *object, struct pbitc_
         reader->status = pbitc_report_memory(reader->diagnostics);
         return;
     }
-    read_counts(reader, member(object, "correct"), "correct", cell->seeds, cell->tally.correct);
-    cell->tally.agreed = read_count(reader, object, "agreed", COUNT_LIMIT);
-    const cJSON *bins = read_array(reader, object, "bins", PBITC_CALIBRATION_BINS), *item;
+    pbitc_read_counts(reader, pbitc_json_member(object, "correct"), "correct", cell->seeds,
+                      cell->tally.correct);
+    cell->tally.agreed = pbitc_read_count(reader, object, "agreed", PBITC_JSON_COUNT_LIMIT);
+    const cJSON *bins = pbitc_read_array(reader, object, "bins", PBITC_CALIBRATION_BINS), *item;
     int i = 0;
     cJSON_ArrayForEach(item, bins)
     {
         uint64_t numbers[3] = {0, 0, 0};
-        read_counts(reader, item, "bins", 3, numbers);
+        pbitc_read_counts(reader, item, "bins", 3, numbers);
         cell->tally.bins[i++] = (struct pbitc_calibration_bin){numbers[0], numbers[1], numbers[2]};
     }
-    const char *text = cJSON_GetStringValue(member(object, "correct_by_image"));
+    const char *text = cJSON_GetStringValue(pbitc_json_member(object, "correct_by_image"));
     enum pbitc_tally_result result =
         text ? pbitc_tally_decode(reader->report, text, cell) : PBITC_TALLY_MALFORMED;
     if (result == PBITC_TALLY_MALFORMED)
-        malformed(reader, "correct_by_image", " is missing or not what was measured of every image");
+        pbitc_reader_malformed(reader, "correct_by_image",
+                               " is missing or not what was measured of every image");
     else if (result == PBITC_TALLY_MEMORY)
         reader->status = pbitc_report_memory(reader->diagnostics);
 }
 
 /// Cells or twins: what is said of them stands under `key`, what was counted under "counted".
-static struct pbitc_accuracy_cell *read_cells(struct reader *reader, const cJSON *root, const char *key,
-                                              size_t limit, size_t seeds, size_t *count)
+static struct pbitc_accuracy_cell *read_cells(struct pbitc_report_reader *reader, const cJSON *root,
+                                              const char *key, size_t limit, size_t seeds, size_t *count)
 {
-    const cJSON *list = read_array(reader, root, key, limit), *item;
-    const cJSON *tallies = read_array(reader, member(root, "counted"), key, limit);
+    const cJSON *list = pbitc_read_array(reader, root, key, limit), *item;
+    const cJSON *tallies = pbitc_read_array(reader, pbitc_json_member(root, "counted"), key, limit);
     *count = (size_t)cJSON_GetArraySize(list);
     if ((size_t)cJSON_GetArraySize(tallies) != *count)
-        malformed(reader, key, " and what was counted for them differ in number");
+        pbitc_reader_malformed(reader, key, " and what was counted for them differ in number");
     if (*count > 0 && reader->report->images > ANSWERS_LIMIT / *count)
-        malformed(reader, key, " are more than fit for so many images");
-    struct pbitc_accuracy_cell *cells = allocate(reader, *count, sizeof(*cells)), *cell = cells;
+        pbitc_reader_malformed(reader, key, " are more than fit for so many images");
+    struct pbitc_accuracy_cell *cells = pbitc_reader_allocate(reader, *count, sizeof(*cells)), *cell = cells;
     const cJSON *tally = tallies ? tallies->child : NULL;
     if (reader->status != PBIT_OK)
         return cells;
     cJSON_ArrayForEach(item, list)
     {
-        cell->samples = (uint32_t)read_count(reader, item, "samples", PBIT_SAMPLES_LIMIT);
-        cell->draws = (uint32_t)read_count(reader, item, "draws", PBIT_DRAWS_LIMIT);
-        cell->bits = member(item, "bits") ? (uint32_t)read_count(reader, item, "bits", 32) : 0;
+        cell->samples = (uint32_t)pbitc_read_count(reader, item, "samples", PBIT_SAMPLES_LIMIT);
+        cell->draws = (uint32_t)pbitc_read_count(reader, item, "draws", PBIT_DRAWS_LIMIT);
+        cell->bits =
+            pbitc_json_member(item, "bits") ? (uint32_t)pbitc_read_count(reader, item, "bits", 32) : 0;
         cell->seeds = seeds;
         read_tally(reader, tally, cell++);
         tally = tally->next;
@@ -256,104 +135,105 @@ static struct pbitc_accuracy_cell *read_cells(struct reader *reader, const cJSON
     return cells;
 }
 
-static void read_seeds(struct reader *reader, const cJSON *root)
+static void read_seeds(struct pbitc_report_reader *reader, const cJSON *root)
 {
-    const cJSON *seeds = read_array(reader, root, "seeds", SEEDS_LIMIT), *item;
+    const cJSON *seeds = pbitc_read_array(reader, root, "seeds", SEEDS_LIMIT), *item;
     uint64_t expected = 0;
     cJSON_ArrayForEach(item, seeds)
     {
-        if (item == seeds->child && is_count(item, COUNT_LIMIT))
+        if (item == seeds->child && pbitc_json_is_count(item, PBITC_JSON_COUNT_LIMIT))
             reader->report->first_seed = expected = (uint64_t)item->valuedouble;
-        if (!is_count(item, COUNT_LIMIT) || (uint64_t)item->valuedouble != expected++) {
-            malformed(reader, "seeds", " are not consecutive numbers");
+        if (!pbitc_json_is_count(item, PBITC_JSON_COUNT_LIMIT) || (uint64_t)item->valuedouble != expected++) {
+            pbitc_reader_malformed(reader, "seeds", " are not consecutive numbers");
             return;
         }
         reader->report->seed_count++;
     }
 }
 
-static void read_baseline(struct reader *reader, const cJSON *root)
+static void read_baseline(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *baseline = member(root, "baseline");
+    const cJSON *baseline = pbitc_json_member(root, "baseline");
     if (cJSON_IsNull(baseline))
         return;
     report->has_baseline = true;
-    report->baseline_hash = read_hash(reader, baseline, "hash");
+    report->baseline_hash = pbitc_read_hash(reader, baseline, "hash");
     report->baseline.samples = 1;
     report->baseline.bits = 32;
     report->baseline.seeds = 1;
-    read_tally(reader, member(member(root, "counted"), "baseline"), &report->baseline);
+    read_tally(reader, pbitc_json_member(pbitc_json_member(root, "counted"), "baseline"), &report->baseline);
 }
 
-static void read_layer(struct reader *reader, const cJSON *item, struct pbitc_report_layer *layer)
+static void read_layer(struct pbitc_report_reader *reader, const cJSON *item,
+                       struct pbitc_report_layer *layer)
 {
-    layer->name = read_text(reader, item, "name");
-    layer->op = read_text(reader, item, "op");
-    layer->input = (int32_t)read_real(reader, item, "input");
-    layer->height = (uint32_t)read_count(reader, item, "height", SIDE_LIMIT);
-    layer->width = (uint32_t)read_count(reader, item, "width", SIDE_LIMIT);
-    layer->channels = (uint32_t)read_count(reader, item, "channels", SIDE_LIMIT);
-    layer->random = read_bool(reader, item, "random");
-    layer->fan_in = (uint32_t)read_count(reader, item, "fan_in", UINT32_MAX);
-    layer->weight_bits = (uint32_t)read_count(reader, item, "weight_bits", 32);
-    layer->weight_group = (uint32_t)read_count(reader, item, "weight_group", UINT32_MAX);
-    layer->weights = read_count(reader, item, "weights", COUNT_LIMIT);
-    layer->macs = read_count(reader, item, "macs", COUNT_LIMIT);
-    layer->neurons = read_count(reader, item, "neurons", COUNT_LIMIT);
-    layer->draws = read_bool(reader, item, "draws");
-    layer->multibit = read_bool(reader, item, "multibit");
-    layer->draw_factor = (uint32_t)read_count(reader, item, "draw_factor", UINT16_MAX);
-    layer->amplitude = (uint32_t)read_count(reader, item, "amplitude", UINT32_MAX);
-    layer->has_levels = member(item, "levels") != NULL;
+    layer->name = pbitc_read_text(reader, item, "name");
+    layer->op = pbitc_read_text(reader, item, "op");
+    layer->input = (int32_t)pbitc_read_real(reader, item, "input");
+    layer->height = (uint32_t)pbitc_read_count(reader, item, "height", SIDE_LIMIT);
+    layer->width = (uint32_t)pbitc_read_count(reader, item, "width", SIDE_LIMIT);
+    layer->channels = (uint32_t)pbitc_read_count(reader, item, "channels", SIDE_LIMIT);
+    layer->random = pbitc_read_bool(reader, item, "random");
+    layer->fan_in = (uint32_t)pbitc_read_count(reader, item, "fan_in", UINT32_MAX);
+    layer->weight_bits = (uint32_t)pbitc_read_count(reader, item, "weight_bits", 32);
+    layer->weight_group = (uint32_t)pbitc_read_count(reader, item, "weight_group", UINT32_MAX);
+    layer->weights = pbitc_read_count(reader, item, "weights", PBITC_JSON_COUNT_LIMIT);
+    layer->macs = pbitc_read_count(reader, item, "macs", PBITC_JSON_COUNT_LIMIT);
+    layer->neurons = pbitc_read_count(reader, item, "neurons", PBITC_JSON_COUNT_LIMIT);
+    layer->draws = pbitc_read_bool(reader, item, "draws");
+    layer->multibit = pbitc_read_bool(reader, item, "multibit");
+    layer->draw_factor = (uint32_t)pbitc_read_count(reader, item, "draw_factor", UINT16_MAX);
+    layer->amplitude = (uint32_t)pbitc_read_count(reader, item, "amplitude", UINT32_MAX);
+    layer->has_levels = pbitc_json_member(item, "levels") != NULL;
     if (layer->has_levels) {
         uint64_t counted[4] = {0, 0, 0, 0};
-        layer->levels = (uint32_t)read_count(reader, item, "levels", UINT8_MAX);
-        read_counts(reader, member(item, "counted"), "counted", 4, counted);
+        layer->levels = (uint32_t)pbitc_read_count(reader, item, "levels", UINT8_MAX);
+        pbitc_read_counts(reader, pbitc_json_member(item, "counted"), "counted", 4, counted);
         layer->elements = counted[0];
         layer->level_sum = counted[1];
         layer->zeros = counted[2];
         layer->full = counted[3];
     }
-    layer->has_loss = member(item, "loss_agreed") != NULL;
+    layer->has_loss = pbitc_json_member(item, "loss_agreed") != NULL;
     if (layer->has_loss)
-        layer->loss_agreed = read_count(reader, item, "loss_agreed", COUNT_LIMIT);
+        layer->loss_agreed = pbitc_read_count(reader, item, "loss_agreed", PBITC_JSON_COUNT_LIMIT);
 }
 
-static void read_layers(struct reader *reader, const cJSON *root)
+static void read_layers(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *layers = read_array(reader, root, "layers", LAYERS_LIMIT), *item;
+    const cJSON *layers = pbitc_read_array(reader, root, "layers", LAYERS_LIMIT), *item;
     size_t count = (size_t)cJSON_GetArraySize(layers);
-    report->layers = allocate(reader, count, sizeof(*report->layers));
-    cJSON_ArrayForEach(item, only_if(report->layers != NULL, layers))
+    report->layers = pbitc_reader_allocate(reader, count, sizeof(*report->layers));
+    cJSON_ArrayForEach(item, pbitc_json_only_if(report->layers != NULL, layers))
     {
         struct pbitc_report_layer *layer = &report->layers[report->layer_count++];
         read_layer(reader, item, layer);
         if (layer->input < -1 || layer->input >= (int32_t)count)
-            malformed(reader, "input", " of a layer names no layer");
+            pbitc_reader_malformed(reader, "input", " of a layer names no layer");
     }
 }
 
-static void read_confusion(struct reader *reader, const cJSON *main)
+static void read_confusion(struct pbitc_report_reader *reader, const cJSON *main)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *rows = member(main, "confusion"), *row;
+    const cJSON *rows = pbitc_json_member(main, "confusion"), *row;
     if (!rows)
         return;
     size_t classes = report->classes, label = 0;
     if (classes > PBITC_CONFUSION_CLASSES || !cJSON_IsArray(rows) ||
         (size_t)cJSON_GetArraySize(rows) != classes) {
-        malformed(reader, "confusion", " is no square of the number of classes");
+        pbitc_reader_malformed(reader, "confusion", " is no square of the number of classes");
         return;
     }
-    report->confusion = allocate(reader, classes * classes, sizeof(*report->confusion));
+    report->confusion = pbitc_reader_allocate(reader, classes * classes, sizeof(*report->confusion));
     report->has_confusion = report->confusion != NULL;
-    cJSON_ArrayForEach(row, only_if(report->has_confusion, rows))
-        read_counts(reader, row, "confusion", classes, report->confusion + classes * label++);
+    cJSON_ArrayForEach(row, pbitc_json_only_if(report->has_confusion, rows))
+        pbitc_read_counts(reader, row, "confusion", classes, report->confusion + classes * label++);
 }
 
-static const uint8_t *read_pixels(struct reader *reader, const cJSON *item)
+static const uint8_t *read_pixels(struct pbitc_report_reader *reader, const cJSON *item)
 {
     const struct pbitc_accuracy_report *report = reader->report;
     const char *text = cJSON_GetStringValue(item);
@@ -361,121 +241,126 @@ static const uint8_t *read_pixels(struct reader *reader, const cJSON *item)
                 report->image_width <= PBITC_THUMBNAIL_SIDE &&
                 report->image_channels <= PBITC_THUMBNAIL_CHANNELS;
     size_t size = fits ? report->image_height * report->image_width * report->image_channels : 0;
-    uint8_t *pixels = fits ? allocate(reader, size, 1) : NULL;
+    uint8_t *pixels = fits ? pbitc_reader_allocate(reader, size, 1) : NULL;
     if (!pixels || !pbitc_base64_decode(text, pixels, size))
-        malformed(reader, "pixels", " are not those of an image");
+        pbitc_reader_malformed(reader, "pixels", " are not those of an image");
     return pixels;
 }
 
-static void read_changed(struct reader *reader, const cJSON *main)
+static void read_changed(struct pbitc_report_reader *reader, const cJSON *main)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *list = read_array(reader, main, "changed", PBITC_CHANGED_LIMIT), *item;
-    report->changed_total = read_count(reader, main, "changed_total", report->images);
-    report->changed = allocate(reader, PBITC_CHANGED_LIMIT, sizeof(*report->changed));
-    cJSON_ArrayForEach(item, only_if(report->changed != NULL, list))
+    const cJSON *list = pbitc_read_array(reader, main, "changed", PBITC_CHANGED_LIMIT), *item;
+    report->changed_total = pbitc_read_count(reader, main, "changed_total", report->images);
+    report->changed = pbitc_reader_allocate(reader, PBITC_CHANGED_LIMIT, sizeof(*report->changed));
+    cJSON_ArrayForEach(item, pbitc_json_only_if(report->changed != NULL, list))
     {
         report->changed[report->changed_count++] = (struct pbitc_changed_image){
-            .index = read_count(reader, item, "index", COUNT_LIMIT),
-            .label = (uint32_t)read_count(reader, item, "label", report->classes),
-            .float_decision = (uint32_t)read_count(reader, item, "float", report->classes),
-            .decision = (uint32_t)read_count(reader, item, "decision", report->classes),
-            .pixels = member(item, "pixels") ? read_pixels(reader, member(item, "pixels")) : NULL,
+            .index = pbitc_read_count(reader, item, "index", PBITC_JSON_COUNT_LIMIT),
+            .label = (uint32_t)pbitc_read_count(reader, item, "label", report->classes),
+            .float_decision = (uint32_t)pbitc_read_count(reader, item, "float", report->classes),
+            .decision = (uint32_t)pbitc_read_count(reader, item, "decision", report->classes),
+            .pixels = pbitc_json_member(item, "pixels")
+                          ? read_pixels(reader, pbitc_json_member(item, "pixels"))
+                          : NULL,
         };
     }
 }
 
-static void read_main(struct reader *reader, const cJSON *root)
+static void read_main(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *main = member(root, "main");
-    uint64_t samples = read_count(reader, main, "samples", PBIT_SAMPLES_LIMIT);
-    uint64_t draws = read_count(reader, main, "draws", PBIT_DRAWS_LIMIT);
+    const cJSON *main = pbitc_json_member(root, "main");
+    uint64_t samples = pbitc_read_count(reader, main, "samples", PBIT_SAMPLES_LIMIT);
+    uint64_t draws = pbitc_read_count(reader, main, "draws", PBIT_DRAWS_LIMIT);
     while (report->main_cell < report->cell_count && (report->cells[report->main_cell].samples != samples ||
                                                       report->cells[report->main_cell].draws != draws))
         report->main_cell++;
     if (report->main_cell == report->cell_count)
-        malformed(reader, "main", " names none of the cells");
+        pbitc_reader_malformed(reader, "main", " names none of the cells");
     read_confusion(reader, main);
     read_changed(reader, main);
 }
 
-static void read_model(struct reader *reader, const cJSON *root)
+static void read_model(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *model = member(root, "model");
+    const cJSON *model = pbitc_json_member(root, "model");
     if (cJSON_IsNull(model)) {
         if (!report->has_baseline)
-            malformed(reader, "model", " and baseline are both null");
+            pbitc_reader_malformed(reader, "model", " and baseline are both null");
         return;
     }
     report->has_model = true;
-    report->model_hash = read_hash(reader, model, "hash");
-    report->model_name = read_text(reader, model, "name");
-    report->origin_hash = read_text(reader, model, "origin_hash");
-    report->recipe_hash = read_hash(reader, model, "recipe_hash");
+    report->model_hash = pbitc_read_hash(reader, model, "hash");
+    report->model_name = pbitc_read_text(reader, model, "name");
+    report->origin_hash = pbitc_read_text(reader, model, "origin_hash");
+    report->recipe_hash = pbitc_read_hash(reader, model, "recipe_hash");
     read_seeds(reader, root);
     if (report->seed_count == 0)
-        malformed(reader, "seeds", " are missing");
+        pbitc_reader_malformed(reader, "seeds", " are missing");
     report->cells = read_cells(reader, root, "cells", CELLS_LIMIT, report->seed_count, &report->cell_count);
     report->twins = read_cells(reader, root, "twins", PBITC_TWINS_LIMIT, 1, &report->twin_count);
     read_layers(reader, root);
-    read_main(reader, root);
+    if (reader->status == PBIT_OK)
+        read_main(reader, root);
 }
 
-static void read_energy(struct reader *reader, const cJSON *root)
+static void read_energy(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *energy = member(root, "energy"), *constants = member(energy, "constants"), *item;
+    const cJSON *energy = pbitc_json_member(root, "energy"),
+                *constants = pbitc_json_member(energy, "constants"), *item;
     if (!cJSON_IsObject(energy))
         return;
-    report->energy_preset = read_text(reader, energy, "preset");
-    report->energy_constants =
-        allocate(reader, (size_t)cJSON_GetArraySize(constants), sizeof(*report->energy_constants));
-    cJSON_ArrayForEach(item, only_if(report->energy_constants != NULL, constants))
+    report->energy_preset = pbitc_read_text(reader, energy, "preset");
+    report->energy_constants = pbitc_reader_allocate(reader, (size_t)cJSON_GetArraySize(constants),
+                                                     sizeof(*report->energy_constants));
+    cJSON_ArrayForEach(item, pbitc_json_only_if(report->energy_constants != NULL, constants))
     {
         struct pbitc_named_number *number = &report->energy_constants[report->energy_constant_count++];
         number->name = pbitc_arena_copy_string(report->arena, item->string, strlen(item->string));
-        number->value = read_real(reader, constants, item->string);
+        number->value = pbitc_read_real(reader, constants, item->string);
         if (!number->name && reader->status == PBIT_OK)
             reader->status = pbitc_report_memory(reader->diagnostics);
     }
 }
 
-static void read_target(struct reader *reader, const cJSON *root)
+static void read_target(struct pbitc_report_reader *reader, const cJSON *root)
 {
-    const cJSON *target = member(root, "target");
+    const cJSON *target = pbitc_json_member(root, "target");
     if (!cJSON_IsObject(target))
         return;
-    reader->report->target_given = read_bool(reader, target, "given");
-    reader->report->target = read_real(reader, target, "accuracy");
+    reader->report->target_given = pbitc_read_bool(reader, target, "given");
+    reader->report->target = pbitc_read_real(reader, target, "accuracy");
 }
 
-static void read_gates(struct reader *reader, const cJSON *root)
+static void read_gates(struct pbitc_report_reader *reader, const cJSON *root)
 {
     struct pbitc_accuracy_report *report = reader->report;
-    const cJSON *gates = read_array(reader, root, "gates", CELLS_LIMIT), *item;
-    report->gates = allocate(reader, (size_t)cJSON_GetArraySize(gates), sizeof(*report->gates));
-    cJSON_ArrayForEach(item, only_if(report->gates != NULL, gates))
+    const cJSON *gates = pbitc_read_array(reader, root, "gates", CELLS_LIMIT), *item;
+    report->gates = pbitc_reader_allocate(reader, (size_t)cJSON_GetArraySize(gates), sizeof(*report->gates));
+    cJSON_ArrayForEach(item, pbitc_json_only_if(report->gates != NULL, gates))
     {
         report->gates[report->gate_count++] = (struct pbitc_gate_outcome){
-            .option = read_text(reader, item, "option"),
-            .samples = (uint32_t)read_count(reader, item, "samples", PBIT_SAMPLES_LIMIT),
-            .draws = (uint32_t)read_count(reader, item, "draws", PBIT_DRAWS_LIMIT),
-            .bound = read_real(reader, item, "bound"),
-            .value = read_real(reader, item, "value"),
-            .passed = read_bool(reader, item, "passed"),
-            .message = read_text(reader, item, "message"),
+            .option = pbitc_read_text(reader, item, "option"),
+            .samples = (uint32_t)pbitc_read_count(reader, item, "samples", PBIT_SAMPLES_LIMIT),
+            .draws = (uint32_t)pbitc_read_count(reader, item, "draws", PBIT_DRAWS_LIMIT),
+            .bound = pbitc_read_real(reader, item, "bound"),
+            .value = pbitc_read_real(reader, item, "value"),
+            .passed = pbitc_read_bool(reader, item, "passed"),
+            .message = pbitc_read_text(reader, item, "message"),
         };
     }
 }
 
-static void read_root(struct reader *reader, const cJSON *root)
+static void read_root(struct pbitc_report_reader *reader, const cJSON *root)
 {
-    const cJSON *schema = member(root, "schema"), *revision = member(root, "revision");
-    if (!cJSON_IsNumber(schema) || !cJSON_IsArray(member(root, "cells"))) {
-        problem(reader, PBIT_ERROR_FORMAT, "give a report.json or the output of 'pbitc eval --json'",
-                "it is no result of eval", "");
+    const cJSON *schema = pbitc_json_member(root, "schema"), *revision = pbitc_json_member(root, "revision");
+    if (!cJSON_IsNumber(schema) || !cJSON_IsArray(pbitc_json_member(root, "cells"))) {
+        pbitc_reader_problem(reader, PBIT_ERROR_FORMAT,
+                             "give a report.json or the output of 'pbitc eval --json'",
+                             "it is no result of eval", "");
         return;
     }
     if (schema->valuedouble != PBITC_REPORT_SCHEMA || !cJSON_IsNumber(revision) ||
@@ -485,7 +370,7 @@ static void read_root(struct reader *reader, const cJSON *root)
                  "schema %.9g, revision %.9g; this pbitc reads schema %d from revision %d on",
                  schema->valuedouble, cJSON_IsNumber(revision) ? revision->valuedouble : 0,
                  PBITC_REPORT_SCHEMA, PBITC_REPORT_REVISION);
-        problem(reader, PBIT_ERROR_FORMAT, "measure again with this pbitc", what, "it is of ");
+        pbitc_reader_problem(reader, PBIT_ERROR_FORMAT, "measure again with this pbitc", what, "it is of ");
         return;
     }
     read_head(reader, root);
@@ -502,14 +387,15 @@ enum pbit_status pbitc_report_parse(const char *name, const char *text, size_t s
                                     struct pbitc_diagnostics *diagnostics,
                                     struct pbitc_accuracy_report **report)
 {
-    struct reader reader = {name, diagnostics, PBIT_OK, pbitc_report_create()};
+    struct pbitc_report_reader reader = {name, diagnostics, PBIT_OK, pbitc_report_create()};
     cJSON *root = cJSON_ParseWithLength(text, size);
     *report = NULL;
     if (!reader.report) {
         reader.status = pbitc_report_memory(diagnostics);
     } else if (!cJSON_IsObject(root)) {
-        problem(&reader, PBIT_ERROR_FORMAT, "give a report.json or the output of 'pbitc eval --json'",
-                "it is no JSON object", "");
+        pbitc_reader_problem(&reader, PBIT_ERROR_FORMAT,
+                             "give a report.json or the output of 'pbitc eval --json'",
+                             "it is no JSON object", "");
     } else {
         read_root(&reader, root);
         if (reader.status == PBIT_OK && !pbitc_report_derive(reader.report))
