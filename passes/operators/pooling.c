@@ -1,4 +1,4 @@
-// MaxPool, AveragePool and their global forms.
+// MaxPool, AveragePool, LpPool and their global forms.
 #include "passes/operators/window.h"
 
 #include <math.h>
@@ -42,6 +42,7 @@ struct pool {
     struct pbitc_window window;
     bool count_padding; ///< AveragePool: count_include_pad
     bool columns_first; ///< MaxPool: storage_order
+    int64_t power;      ///< LpPool
 };
 
 /// Does `update` of to[i] and from[i * step] for all that kernel position `at` sees of a plane.
@@ -191,10 +192,37 @@ static void average_pool_plane(void *state, int64_t plane, int worker)
         AVERAGE_POOL(double)
 }
 
+#define LP_POOL(element)                                                                                     \
+    {                                                                                                        \
+        const element *input = (const element *)evaluation->inputs[0]->data + plane * window->input_size;    \
+        element *output = (element *)evaluation->outputs[0].data + plane * window->output_size;              \
+        memset(output, 0, (size_t)window->output_size * sizeof(*output));                                    \
+        for (int64_t k = 0; k < window->kernel_size; k++, pbitc_window_advance(window, at))                  \
+            COMBINE_SHIFTED(element, to[i] += (element)pow(fabs((double)from[i * step]), power))             \
+        for (int64_t i = 0; i < window->output_size; i++)                                                    \
+            output[i] = (element)pow((double)output[i], 1 / power);                                          \
+    }
+
+/// LpPool: the p-th root of the sum of |x|^p.
+static void lp_pool_plane(void *state, int64_t plane, int worker)
+{
+    const struct pool *pool = state;
+    const struct pbitc_window *window = &pool->window;
+    struct pbitc_evaluation *evaluation = pool->evaluation;
+    const double power = (double)pool->power;
+    int64_t at[PBITC_SPATIAL] = {0};
+    (void)worker;
+    if (evaluation->inputs[0]->type == PBITC_FLOAT32)
+        LP_POOL(float)
+    else
+        LP_POOL(double)
+}
+
 static enum pbit_status pool_planes(struct pbitc_evaluation *evaluation, pbitc_work_function *work)
 {
     struct pool pool = {.evaluation = evaluation,
                         .count_padding = pbitc_node_int(evaluation->node, "count_include_pad", 0) != 0,
+                        .power = pbitc_node_int(evaluation->node, "p", 2),
                         .columns_first = pbitc_node_int(evaluation->node, "storage_order", 0) != 0};
     enum pbit_status status = pool_read(evaluation, &pool.window);
     int64_t elements = pbitc_shape_elements(&evaluation->outputs[0].shape);
@@ -214,6 +242,23 @@ enum pbit_status evaluate_max_pool(struct pbitc_evaluation *evaluation)
 enum pbit_status evaluate_average_pool(struct pbitc_evaluation *evaluation)
 {
     return pool_planes(evaluation, average_pool_plane);
+}
+
+static enum pbit_status require_power(struct pbitc_evaluation *evaluation)
+{
+    int64_t power = pbitc_node_int(evaluation->node, "p", 2);
+    return power >= 1 ? PBIT_OK : PBITC_MALFORMED(evaluation, "p = %lld", (long long)power);
+}
+
+enum pbit_status infer_lp_pool(struct pbitc_evaluation *evaluation)
+{
+    enum pbit_status status = require_power(evaluation);
+    return status ? status : infer_pool(evaluation);
+}
+
+enum pbit_status evaluate_lp_pool(struct pbitc_evaluation *evaluation)
+{
+    return pool_planes(evaluation, lp_pool_plane);
 }
 
 enum pbit_status infer_global_pool(struct pbitc_evaluation *evaluation)
@@ -253,3 +298,12 @@ enum pbit_status infer_global_pool(struct pbitc_evaluation *evaluation)
 GLOBAL_POOL_OPERATOR(global_average_pool, 0, result += (double)input[i], result / (double)size)
 GLOBAL_POOL_OPERATOR(global_max_pool, -INFINITY,
                      result = (double)input[i] > result ? (double)input[i] : result, result)
+
+enum pbit_status infer_global_lp_pool(struct pbitc_evaluation *evaluation)
+{
+    enum pbit_status status = require_power(evaluation);
+    return status ? status : infer_global_pool(evaluation);
+}
+
+#define POWER (double)pbitc_node_int(evaluation->node, "p", 2)
+GLOBAL_POOL_OPERATOR(global_lp_pool, 0, result += pow(fabs((double)input[i]), POWER), pow(result, 1 / POWER))
