@@ -256,6 +256,24 @@ static bool same_suite(const struct backend_tests *tests, const struct backend_t
     return !whole || tests->count == table->count;
 }
 
+/// The outputs that onnx 1.17 expects here contradict the specification (levels that wrap around instead of
+/// saturating, a window that counts cells beyond the padding); later versions expect what pbitc computes.
+static const char *const mistaken[] = {
+    "node/test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True",
+    "node/test_qlinearmatmul_2D_int8_float16",
+    "node/test_qlinearmatmul_2D_int8_float32",
+    "node/test_qlinearmatmul_3D_int8_float16",
+    "node/test_qlinearmatmul_3D_int8_float32",
+};
+
+static bool is_mistaken(const char *name)
+{
+    for (size_t i = 0; i < sizeof(mistaken) / sizeof(mistaken[0]); i++)
+        if (strcmp(name, mistaken[i]) == 0)
+            return true;
+    return false;
+}
+
 size_t backend_table_compare(const struct backend_tests *tests, const struct backend_tests *table, bool whole)
 {
     enum { MAX_PRINTED = 40 };
@@ -267,7 +285,8 @@ size_t backend_table_compare(const struct backend_tests *tests, const struct bac
         bool must_pass = known && known->result.outcome == BACKEND_PASS;
         bool good =
             exact ? outcome == known->result.outcome && strcmp(test->result.reason, known->result.reason) == 0
-                  : outcome == BACKEND_PASS || (outcome == BACKEND_REFUSED && !must_pass);
+                  : outcome == BACKEND_PASS || (outcome == BACKEND_REFUSED && !must_pass) ||
+                        (outcome == BACKEND_WRONG && is_mistaken(test->name));
         differences += !good;
         if (!good && differences <= MAX_PRINTED)
             print_difference(test, known);
