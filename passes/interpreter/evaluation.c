@@ -47,10 +47,20 @@ static size_t widened_bytes(const struct pbitc_tensor *tensor)
     return ((size_t)pbitc_shape_elements(&tensor->shape) * sizeof(float) + 63) & ~(size_t)63;
 }
 
-/// Output 0 has the 16-bit type of input 0. (Outputs beyond are masks, indices and float32 statistics.)
-static bool narrows_output(const struct pbitc_evaluation *evaluation, enum pbitc_type type)
+/// The input whose 16-bit type a float output has; NULL: statistics that ONNX wants in float32.
+static const struct pbitc_tensor *model_of_output(const struct pbitc_evaluation *evaluation, size_t index)
 {
-    return is_half(evaluation->inputs[0]) && type == PBITC_FLOAT32;
+    if (index > 0 && pbitc_node_is(evaluation->node, PBITC_OP_LayerNormalization))
+        return NULL;
+    if (index > 0 && pbitc_node_is(evaluation->node, PBITC_OP_BatchNormalization)) // running mean, variance
+        return pbitc_input(evaluation, 2 + index);
+    return evaluation->inputs[0];
+}
+
+/// Memory for the float32 form of output `index` is needed beside that of the output.
+static bool narrows_output(const struct pbitc_evaluation *evaluation, size_t index, enum pbitc_type type)
+{
+    return type == PBITC_FLOAT32 && is_half(model_of_output(evaluation, index));
 }
 
 /// The evaluation with float32 in place of 16-bit floats; their data is not converted yet.
@@ -76,12 +86,47 @@ static enum pbit_status widen(struct pbitc_evaluation *evaluation, struct widene
     return PBIT_OK;
 }
 
+/// Infers again with the data of all inputs, where shapes depend on that of 16-bit floats.
+static enum pbit_status infer_with_data(struct pbitc_evaluation *evaluation, struct widened *widened)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < evaluation->input_count; i++)
+        if (is_half(evaluation->inputs[i]))
+            bytes += widened_bytes(evaluation->inputs[i]);
+    unsigned char *block = pbitc_allocate(evaluation->allocator, bytes + 1), *next = block;
+    if (!block)
+        return pbitc_report_node(evaluation->diagnostics, PBIT_ERROR_MEMORY, evaluation->node, NULL,
+                                 "out of memory");
+    for (size_t i = 0; i < evaluation->input_count; i++) {
+        const struct pbitc_tensor *half = evaluation->inputs[i];
+        if (!is_half(half))
+            continue;
+        pbitc_convert(PBITC_FLOAT32, next, half->type, half->data, pbitc_shape_elements(&half->shape));
+        widened->inputs[i].data = next;
+        next += widened_bytes(half);
+    }
+    widened->evaluation.deferred = NULL;
+    enum pbit_status status = evaluation->node->op->infer(&widened->evaluation);
+    pbitc_release(evaluation->allocator, block);
+    return status;
+}
+
+static bool half_data_known(const struct pbitc_evaluation *evaluation)
+{
+    for (size_t i = 0; i < evaluation->input_count; i++)
+        if (is_half(evaluation->inputs[i]) && !evaluation->inputs[i]->data)
+            return false;
+    return true;
+}
+
 static enum pbit_status infer_widened(struct pbitc_evaluation *evaluation)
 {
     struct widened widened;
     enum pbit_status status = widen(evaluation, &widened);
     if (!status)
         status = evaluation->node->op->infer(&widened.evaluation);
+    if (status && widened.evaluation.deferred && half_data_known(evaluation))
+        status = infer_with_data(evaluation, &widened);
     evaluation->deferred = widened.evaluation.deferred;
     if (status)
         return status;
@@ -94,10 +139,12 @@ static enum pbit_status infer_widened(struct pbitc_evaluation *evaluation)
     for (size_t i = 0; i < evaluation->input_count; i++)
         if (is_half(evaluation->inputs[i]))
             fits = fits && pbitc_add_scratch(evaluation, 1, widened_bytes(evaluation->inputs[i]));
-    if (narrows_output(evaluation, evaluation->outputs[0].type)) {
-        evaluation->outputs[0].type = evaluation->inputs[0]->type;
-        int64_t elements = pbitc_shape_elements(&evaluation->outputs[0].shape);
-        fits = fits && pbitc_add_scratch(evaluation, elements, sizeof(float));
+    for (size_t i = 0; i < evaluation->output_count; i++) {
+        struct pbitc_tensor *output = &evaluation->outputs[i];
+        if (!narrows_output(evaluation, i, output->type))
+            continue;
+        output->type = model_of_output(evaluation, i)->type;
+        fits = fits && pbitc_add_scratch(evaluation, pbitc_shape_elements(&output->shape), sizeof(float));
     }
     return fits ? PBIT_OK : PBITC_REFUSE(evaluation, NULL, "the result is too large");
 }
@@ -118,17 +165,21 @@ static enum pbit_status run_widened(struct pbitc_evaluation *evaluation)
         widened.inputs[i].data = end - used;
         pbitc_convert(PBITC_FLOAT32, end - used, half->type, half->data, pbitc_shape_elements(&half->shape));
     }
-    bool narrow = is_half(&evaluation->outputs[0]);
-    if (narrow) {
-        used += widened_bytes(&evaluation->outputs[0]);
-        widened.outputs[0].type = PBITC_FLOAT32;
-        widened.outputs[0].data = end - used;
+    for (size_t i = 0; i < evaluation->output_count; i++) {
+        if (!is_half(&evaluation->outputs[i]))
+            continue;
+        widened.outputs[i].type = PBITC_FLOAT32;
+        if (!evaluation->outputs[i].data)
+            continue;
+        used += widened_bytes(&evaluation->outputs[i]);
+        widened.outputs[i].data = end - used;
     }
     widened.evaluation.scratch_bytes -= used;
     status = evaluation->node->op->evaluate(&widened.evaluation);
-    if (!status && narrow)
-        pbitc_convert(evaluation->outputs[0].type, evaluation->outputs[0].data, PBITC_FLOAT32,
-                      widened.outputs[0].data, pbitc_shape_elements(&evaluation->outputs[0].shape));
+    for (size_t i = 0; !status && i < evaluation->output_count; i++)
+        if (is_half(&evaluation->outputs[i]) && evaluation->outputs[i].data)
+            pbitc_convert(evaluation->outputs[i].type, evaluation->outputs[i].data, PBITC_FLOAT32,
+                          widened.outputs[i].data, pbitc_shape_elements(&evaluation->outputs[i].shape));
     return status;
 }
 
