@@ -7,11 +7,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/// 2^exponent for -126 <= exponent <= 127.
+/// 2^exponent for -126 <= exponent <= 127; anything for others, which only come from a NaN.
 INLINE float power_of_two(int32_t exponent)
 {
     float power;
-    int32_t bits = (exponent + 127) * (1 << 23);
+    uint32_t bits = ((uint32_t)exponent + 127) << 23;
     memcpy(&power, &bits, sizeof(power));
     return power;
 }
