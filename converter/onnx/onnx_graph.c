@@ -87,6 +87,12 @@ static bool check_value_kind(struct pbitc_onnx_importer *importer, const struct 
     return false;
 }
 
+static bool says_something(const Onnx__TypeProto *type)
+{
+    return type && (type->tensor_type || type->has_sequence_type || type->has_map_type ||
+                    type->has_optional_type || type->has_sparse_tensor_type || type->has_opaque_type);
+}
+
 /// Shape of a graph input; a symbolic dimension becomes -1 and has a name.
 static bool import_shape(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
                          const Onnx__TensorShapeProto *proto, struct pbitc_value *value)
@@ -147,7 +153,8 @@ static bool import_input(struct pbitc_onnx_importer *importer, const Onnx__Value
         return true;
     if (!pbitc_onnx_check_name(importer, &place, "input", proto->name))
         return true;
-    if ((!graph->inner || proto->type) && !check_value_kind(importer, &place, "input", proto->type))
+    if ((!graph->inner || says_something(proto->type)) &&
+        !check_value_kind(importer, &place, "input", proto->type))
         return pbitc_onnx_add_placeholder(importer, proto->name);
     struct pbitc_value *value = pbitc_onnx_add_value(importer, proto->name);
     if (!value || !pbitc_onnx_bind(importer, proto->name, value))
@@ -213,7 +220,7 @@ static bool import_output(struct pbitc_onnx_importer *importer, const Onnx__Valu
     if (proto->name && *proto->name && !pbitc_onnx_find(importer, proto->name, &value))
         return false;
     // Exporters may leave out the type of an output.
-    if (proto->type)
+    if (says_something(proto->type))
         check_value_kind(importer, &place, "output", proto->type);
     if (!value || value == &pbitc_onnx_omitted) {
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL,
