@@ -30,9 +30,8 @@ static const struct pbitc_option options[] = {
     {"baseline", 0, "MODEL.onnx", "measure this model too, in float, and compare with it", PBITC_OPTION_TEXT,
      offsetof(struct pbitc_eval_arguments, baseline), .required = false},
     {"report", 0, "DIR",
-     "write the report there: report.json, .csv and .md, junit.xml and\nbadge.json; measures the "
-     "deterministic "
-     "twins and every layer's loss\ntoo",
+     "write report.html, .md, .json and .csv, plots, junit.xml and\nbadge.json there; measures the "
+     "deterministic twins and every\nlayer's loss too",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_eval_arguments, report), .required = false},
     {"target", 0, "X", "find the smallest m and T that reach this accuracy (0..1; 0.01\nbelow the baseline)",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_eval_arguments, target_text), .required = false},

@@ -209,9 +209,11 @@ struct pbitc_image_range pbitc_shard_range(size_t images, size_t shard, size_t c
 void pbitc_report_write_text(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_json(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_csv(const struct pbitc_accuracy_report *report, FILE *stream);
-void pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream);
 void pbitc_report_write_junit(const struct pbitc_accuracy_report *report,
                               FILE *stream); ///< gates as test cases
 void pbitc_report_write_badge(const struct pbitc_accuracy_report *report, FILE *stream); ///< shields endpoint
+/// These two make texts and pictures on the way: false when out of memory.
+bool pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream);
+bool pbitc_report_write_html(const struct pbitc_accuracy_report *report, FILE *stream);
 
 #endif

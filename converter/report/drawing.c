@@ -109,7 +109,7 @@ void pbitc_draw_circle(struct pbitc_drawing *drawing, double x, double y, double
     set_brush(drawing, shape, brush);
 }
 
-void pbitc_draw_text(struct pbitc_drawing *drawing, double x, double y, const struct pbitc_type *type,
+void pbitc_draw_text(struct pbitc_drawing *drawing, double x, double y, const struct pbitc_lettering *type,
                      const char *format, ...)
 {
     char *text = NULL;

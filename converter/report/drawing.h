@@ -27,7 +27,7 @@ struct pbitc_brush {
 enum pbitc_anchor { PBITC_START, PBITC_MIDDLE, PBITC_END };
 
 /// How a text is set: `y` is the height of the middle of its lower-case letters.
-struct pbitc_type {
+struct pbitc_lettering {
     double size; ///< 0 stands for PBITC_TEXT_SIZE
     int colour;
     enum pbitc_anchor anchor;
@@ -55,7 +55,7 @@ void pbitc_draw_rectangle(struct pbitc_drawing *drawing, double left, double top
                           const struct pbitc_brush *brush);
 void pbitc_draw_circle(struct pbitc_drawing *drawing, double x, double y, double radius,
                        const struct pbitc_brush *brush);
-void pbitc_draw_text(struct pbitc_drawing *drawing, double x, double y, const struct pbitc_type *type,
+void pbitc_draw_text(struct pbitc_drawing *drawing, double x, double y, const struct pbitc_lettering *type,
                      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /// Width of the text in the drawing's font.

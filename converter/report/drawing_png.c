@@ -1,29 +1,11 @@
 #include "converter/report/drawing_shapes.h"
 #include "converter/report/font.h"
+#include "converter/report/image_png.h"
 
 #include <cairo.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <zlib.h>
-
-/// For stb_image_write, whose own packing is large.
-static unsigned char *compress_bytes(unsigned char *bytes, int size, int *packed_size, int level)
-{
-    uLongf packed = compressBound((uLong)size);
-    unsigned char *out = malloc(packed);
-    if (!out || compress2(out, &packed, bytes, (uLong)size, level) != Z_OK) {
-        free(out);
-        return NULL;
-    }
-    *packed_size = (int)packed;
-    return out;
-}
-
-#define STBIW_ZLIB_COMPRESS compress_bytes
-#define STB_IMAGE_WRITE_STATIC
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb_image_write.h>
 
 static void set_colour(cairo_t *cairo, int colour, double opacity)
 {
@@ -51,7 +33,7 @@ static void paint(cairo_t *cairo, const struct pbitc_brush *brush)
 
 static void paint_text(cairo_t *cairo, const struct pbitc_shape *shape)
 {
-    const struct pbitc_type *type = &shape->type;
+    const struct pbitc_lettering *type = &shape->type;
     double width = pbitc_text_width(shape->text, type->size);
     double before = type->anchor == PBITC_START ? 0 : type->anchor == PBITC_MIDDLE ? width / 2 : width;
     cairo_save(cairo);
@@ -108,11 +90,6 @@ static unsigned char *take_bytes(cairo_surface_t *surface, int width, int height
     return bytes;
 }
 
-static void write_bytes(void *stream, void *bytes, int size)
-{
-    fwrite(bytes, 1, (size_t)size, stream);
-}
-
 bool pbitc_drawing_write_png(const struct pbitc_drawing *drawing, double scale, FILE *stream)
 {
     int width = (int)ceil(drawing->width * scale), height = (int)ceil(drawing->height * scale);
@@ -127,8 +104,7 @@ bool pbitc_drawing_write_png(const struct pbitc_drawing *drawing, double scale, 
     bool good = cairo_status(cairo) == CAIRO_STATUS_SUCCESS;
     cairo_surface_flush(surface);
     unsigned char *bytes = good ? take_bytes(surface, width, height) : NULL;
-    stbi_write_force_png_filter = 0; // flat areas pack best as they are
-    good = bytes && stbi_write_png_to_func(write_bytes, stream, width, height, 3, bytes, 3 * width);
+    good = bytes && pbitc_png_write(bytes, (size_t)width, (size_t)height, 3, stream);
     free(bytes);
     cairo_destroy(cairo);
     cairo_surface_destroy(surface);

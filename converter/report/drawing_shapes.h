@@ -9,7 +9,7 @@ enum pbitc_shape_kind { PBITC_PATH, PBITC_CIRCLE, PBITC_TEXT };
 struct pbitc_shape {
     enum pbitc_shape_kind kind;
     struct pbitc_brush brush;         ///< of path and circle
-    struct pbitc_type type;           ///< of text
+    struct pbitc_lettering type;      ///< of text
     const char *text;                 ///< of text
     const struct pbitc_point *points; ///< [count]; circle: its middle, text: its place
     size_t count;

@@ -85,7 +85,7 @@ static void write_circle(const struct writer *writer, const struct pbitc_shape *
 static void write_text(const struct writer *writer, const struct pbitc_shape *shape)
 {
     static const char *const anchors[] = {"start", "middle", "end"};
-    const struct pbitc_type *type = &shape->type;
+    const struct pbitc_lettering *type = &shape->type;
     double down = PBITC_HALF_LETTER * type->size;
     fputs("<text x=\"", writer->stream);
     write_number(writer->stream, shape->points->x + (type->turned ? down : 0));

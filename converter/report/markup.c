@@ -1,5 +1,6 @@
 #include "converter/report/markup.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /// Bytes of the sequence that `lead` opens, 0 when it opens none, and the bits that it holds itself.
@@ -86,19 +87,28 @@ void pbitc_markup_write(FILE *stream, const char *text)
     }
 }
 
+/// Characters that would start markup where they stand: an underscore between letters does not.
+static int is_special(uint32_t before, uint32_t character, int after)
+{
+    if (character == '_')
+        return !(before < 0x80 && isalnum((int)before) && isalnum(after));
+    return character < 0x80 && strchr("\\`*[]|~", (int)character) != NULL;
+}
+
 void pbitc_markdown_write(FILE *stream, const char *text)
 {
     const char *start = text;
+    uint32_t before = ' ';
     for (uint32_t character; (character = pbitc_utf8_next(&text)); start = text) {
         if (character == '\n' || character == '\r' || character == '\t')
             fputc(' ', stream);
-        else if (character == '<')
-            fputs("&lt;", stream);
-        else if (character == '&')
-            fputs("&amp;", stream);
-        else if (character < 0x80 && strchr("\\`*_{}[]()#|~!@:", (int)character))
-            fprintf(stream, character == ':' || character == '@' ? "&#%u;" : "\\%c", (unsigned)character);
+        else if (character == '<' || character == '&' || character == '@' ||
+                 (character == ':' && *text == '/'))
+            fprintf(stream, "&#%u;", (unsigned)character); // no tags, entities, mentions, links
+        else if (is_special(before, character, (unsigned char)*text))
+            fprintf(stream, "\\%c", (int)character);
         else
             write_character(stream, character, start, text);
+        before = character;
     }
 }

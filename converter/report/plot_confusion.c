@@ -91,9 +91,9 @@ static void draw_square(const struct picture *picture, size_t row, size_t column
         &(struct pbitc_brush){.fill = colour, .stroke = PBITC_PAPER, .width = 1, .tip = tip});
     if (share >= 0.005 && picture->side >= NUMBER_ROOM)
         pbitc_draw_text(picture->drawing, x + picture->side / 2, y + picture->side / 2,
-                        &(struct pbitc_type){.size = picture->side < 30 ? 9.5 : 12,
-                                             .colour = colour - PBITC_RAMP + PBITC_ON_RAMP,
-                                             .anchor = PBITC_MIDDLE},
+                        &(struct pbitc_lettering){.size = picture->side < 30 ? 9.5 : 12,
+                                                  .colour = colour - PBITC_RAMP + PBITC_ON_RAMP,
+                                                  .anchor = PBITC_MIDDLE},
                         "%.0f", 100 * share);
 }
 
@@ -108,17 +108,17 @@ static void draw(const struct picture *picture)
         if (row % step)
             continue;
         pbitc_draw_text(picture->drawing, LEFT - 7, PBITC_PLOT_TOP + middle,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%zu",
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%zu",
                         picture->shown[row]);
         pbitc_draw_text(picture->drawing, LEFT + middle, bottom + 12,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%zu",
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%zu",
                         picture->shown[row]);
     }
     pbitc_draw_text(picture->drawing, PBITC_PLOT_MARGIN, PBITC_PLOT_TOP - 14,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED},
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED},
                     "label; numbers in %% of its images");
     pbitc_draw_text(picture->drawing, (LEFT + end) / 2, bottom + 30,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
                     "decision");
 }
 

@@ -85,12 +85,12 @@ static void draw_energy_axis(const struct picture *picture)
             continue;
         free_from = x + half + 8;
         pbitc_draw_text(picture->drawing, x, frame->bottom + 15,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%s", text);
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%s", text);
     }
     pbitc_draw_line(picture->drawing, frame->left, frame->bottom, frame->right, frame->bottom,
                     &(struct pbitc_brush){.stroke = PBITC_MUTED, .width = 1});
     pbitc_draw_text(picture->drawing, (frame->left + frame->right) / 2, frame->bottom + 33,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
                     "energy per image%s%s", picture->report->energy_preset ? ", constants: " : "",
                     picture->report->energy_preset ? picture->report->energy_preset : "");
 }
@@ -212,16 +212,17 @@ static void name_points(const struct picture *picture, const struct pbitc_accura
             continue;
         struct pbitc_point place = place_of(picture, cell);
         pbitc_boxes_label(picture->boxes, picture->drawing, &frame, place.x, place.y,
-                          &(struct pbitc_type){.colour = cell->bits == 32 ? PBITC_INK : PBITC_TWIN,
-                                               .bold = true,
-                                               .halo = PBITC_PAPER},
+                          &(struct pbitc_lettering){.colour = cell->bits == 32 ? PBITC_INK : PBITC_TWIN,
+                                                    .bold = true,
+                                                    .halo = PBITC_PAPER},
                           pbitc_twin_text(cell, text));
     }
     for (size_t i = 0; i < count; i += 1 + count / NAMES_LIMIT) {
         struct pbitc_point place = place_of(picture, front[i]);
         pbitc_text_print(text, sizeof(text), "m%" PRIu32 " T%" PRIu32, front[i]->draws, front[i]->samples);
         pbitc_boxes_label(picture->boxes, picture->drawing, &frame, place.x, place.y,
-                          &(struct pbitc_type){.size = 10.5, .colour = PBITC_INK, .halo = PBITC_PAPER}, text);
+                          &(struct pbitc_lettering){.size = 10.5, .colour = PBITC_INK, .halo = PBITC_PAPER},
+                          text);
     }
 }
 
@@ -230,7 +231,7 @@ static void draw_legend(const struct picture *picture)
 {
     size_t lines = picture->grid.draws_count, step = lines > LEGEND_LIMIT ? (lines - 1) / 2 : 1;
     double x = PBITC_PLOT_MARGIN, y = 60;
-    struct pbitc_type type = {.size = 11.5, .colour = PBITC_MUTED};
+    struct pbitc_lettering type = {.size = 11.5, .colour = PBITC_MUTED};
     pbitc_draw_text(picture->drawing, x, y, &type, "m =");
     x += 34;
     for (size_t i = 0; i < lines; i += step) {

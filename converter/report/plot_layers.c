@@ -52,8 +52,8 @@ static void draw_axis(struct pbitc_drawing *drawing, const struct pbitc_frame *f
         pbitc_draw_line(drawing, x, frame->top, x, frame->bottom,
                         &(struct pbitc_brush){.stroke = PBITC_GRID, .width = 1});
         pbitc_draw_text(drawing, x, frame->bottom + 12,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%d%s", percent,
-                        percent == 100 ? " %" : "");
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%d%s",
+                        percent, percent == 100 ? " %" : "");
     }
 }
 
@@ -67,7 +67,7 @@ static void draw_row(struct pbitc_drawing *drawing, const struct pbitc_frame *fr
     pbitc_text_print(tip, sizeof(tip), "%s: activity %.1f %%, none fires %.1f %%, all fire %.1f %%", name,
                      100 * layer->activity, 100 * layer->saturated_low, 100 * layer->saturated_high);
     pbitc_draw_text(drawing, frame->left - 8, y,
-                    &(struct pbitc_type){.colour = PBITC_INK, .anchor = PBITC_END}, "%s", name);
+                    &(struct pbitc_lettering){.colour = PBITC_INK, .anchor = PBITC_END}, "%s", name);
     pbitc_draw_rectangle(drawing, frame->left, y - 6, low, y + 6,
                          &(struct pbitc_brush){.fill = PBITC_SERIES, .opacity = 0.55, .tip = tip});
     pbitc_draw_rectangle(drawing, high, y - 6, frame->right, y + 6,
@@ -80,8 +80,8 @@ static void draw_row(struct pbitc_drawing *drawing, const struct pbitc_frame *fr
         double end = start + room * layer->loss_share / loss;
         pbitc_draw_rectangle(drawing, start, y - 6, end, y + 6,
                              &(struct pbitc_brush){.fill = PBITC_WRONG, .opacity = 0.8});
-        pbitc_draw_text(drawing, end + 5, y, &(struct pbitc_type){.size = 11, .colour = PBITC_INK}, "%.0f %%",
-                        100 * layer->loss_share);
+        pbitc_draw_text(drawing, end + 5, y, &(struct pbitc_lettering){.size = 11, .colour = PBITC_INK},
+                        "%.0f %%", 100 * layer->loss_share);
     }
 }
 
@@ -94,7 +94,7 @@ static void draw_key(struct pbitc_drawing *drawing, double x, int colour, double
         pbitc_draw_circle(drawing, x + 5, y, 4.5, &brush);
     else
         pbitc_draw_rectangle(drawing, x, y - 5, x + 10, y + 5, &brush);
-    pbitc_draw_text(drawing, x + 15, y, &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED}, "%s",
+    pbitc_draw_text(drawing, x + 15, y, &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED}, "%s",
                     words);
 }
 

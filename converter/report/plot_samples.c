@@ -179,7 +179,7 @@ static bool draw_labels(const struct picture *picture, struct label *labels, siz
                                                {start, label->end.y},
                                                {label->x - 4, places[i]}},
                         3, false, &(struct pbitc_brush){.stroke = label->colour, .width = 1, .opacity = 0.7});
-        pbitc_draw_text(picture->drawing, label->x, places[i], &(struct pbitc_type){.colour = PBITC_INK},
+        pbitc_draw_text(picture->drawing, label->x, places[i], &(struct pbitc_lettering){.colour = PBITC_INK},
                         "%s", label->text);
     }
     free(places);
@@ -248,7 +248,7 @@ static bool draw_strip(const struct picture *picture)
     }
     if (count)
         pbitc_draw_text(picture->drawing, PBITC_PLOT_WIDTH - PBITC_PLOT_MARGIN, picture->frame.top - 14,
-                        &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_END},
+                        &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_END},
                         "deterministic");
     if (count && picture->has_target) {
         labels[count] =

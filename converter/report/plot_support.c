@@ -64,9 +64,9 @@ struct pbitc_drawing *pbitc_plot_begin(double height, const char *title, const c
     if (!drawing)
         return NULL;
     pbitc_draw_text(drawing, PBITC_PLOT_MARGIN, 20,
-                    &(struct pbitc_type){.size = 15, .colour = PBITC_INK, .bold = true}, "%s", title);
-    pbitc_draw_text(drawing, PBITC_PLOT_MARGIN, 40, &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED},
-                    "%s", subtitle);
+                    &(struct pbitc_lettering){.size = 15, .colour = PBITC_INK, .bold = true}, "%s", title);
+    pbitc_draw_text(drawing, PBITC_PLOT_MARGIN, 40,
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED}, "%s", subtitle);
     return drawing;
 }
 
@@ -96,11 +96,11 @@ void pbitc_plot_percent_axis(struct pbitc_drawing *drawing, const struct pbitc_f
         pbitc_draw_line(drawing, frame->left, y, frame->right, y,
                         &(struct pbitc_brush){.stroke = PBITC_GRID, .width = 1});
         pbitc_draw_text(drawing, frame->left - 7, y,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%.*f", digits,
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%.*f", digits,
                         100 * ticks[i]);
     }
     pbitc_draw_text(drawing, PBITC_PLOT_MARGIN, frame->top - 14,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED}, "%s%s", what,
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED}, "%s%s", what,
                     axis->scale == PBITC_ERROR_LOGARITHMIC ? " (errors on a log scale)" : "");
 }
 
@@ -121,10 +121,10 @@ void pbitc_plot_samples_axis(struct pbitc_drawing *drawing, const struct pbitc_f
         pbitc_draw_line(drawing, x, frame->bottom, x, frame->bottom + 4,
                         &(struct pbitc_brush){.stroke = PBITC_MUTED, .width = 1});
         pbitc_draw_text(drawing, x, frame->bottom + 15,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%s", text);
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%s", text);
     }
     pbitc_draw_text(drawing, (frame->left + frame->right) / 2, frame->bottom + 33,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
                     "samples T (passes of the network)");
 }
 
@@ -197,8 +197,8 @@ static bool is_free(const struct pbitc_boxes *boxes, const struct pbitc_frame *f
 }
 
 bool pbitc_boxes_label(struct pbitc_boxes *boxes, struct pbitc_drawing *drawing,
-                       const struct pbitc_frame *frame, double x, double y, const struct pbitc_type *type,
-                       const char *text)
+                       const struct pbitc_frame *frame, double x, double y,
+                       const struct pbitc_lettering *type, const char *text)
 {
     // On the point when nothing is there, else beside it; nearer places first.
     static const double places[][2] = {{0, 0},    {1, 0},     {0, -1},  {-1, 0},  {0, 1},
@@ -212,7 +212,7 @@ bool pbitc_boxes_label(struct pbitc_boxes *boxes, struct pbitc_drawing *drawing,
                                   middle_y + half};
         if (!is_free(boxes, frame, &box))
             continue;
-        struct pbitc_type set = *type;
+        struct pbitc_lettering set = *type;
         set.anchor = PBITC_MIDDLE;
         pbitc_draw_text(drawing, middle_x, middle_y, &set, "%s", text);
         pbitc_boxes_add(boxes, box.left, box.top, box.right, box.bottom);

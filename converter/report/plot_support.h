@@ -5,7 +5,7 @@
 #include "converter/report/axis.h"
 #include "converter/report/plot.h"
 
-enum { PBITC_PLOT_WIDTH = 520, PBITC_PLOT_MARGIN = 14, PBITC_PLOT_TOP = 74 };
+enum { PBITC_PLOT_WIDTH = 470, PBITC_PLOT_MARGIN = 14, PBITC_PLOT_TOP = 74 };
 
 /// The cells by m and T, both ascending.
 struct pbitc_grid {
@@ -61,8 +61,8 @@ void pbitc_boxes_add(struct pbitc_boxes *boxes, double left, double top, double 
 
 /// Writes the text beside (x, y) where it is free inside the frame; nothing when it is nowhere free.
 bool pbitc_boxes_label(struct pbitc_boxes *boxes, struct pbitc_drawing *drawing,
-                       const struct pbitc_frame *frame, double x, double y, const struct pbitc_type *type,
-                       const char *text);
+                       const struct pbitc_frame *frame, double x, double y,
+                       const struct pbitc_lettering *type, const char *text);
 
 enum { PBITC_NUMBER_TEXT = 40 };
 /// nJ as "1.23 µJ", with a unit that suits and `digits` significant digits.

@@ -87,7 +87,7 @@ static void draw_number(const struct picture *picture, size_t draws, size_t samp
     pbitc_draw_rectangle(picture->drawing, place.x - half, place.y - 0.6 * size, place.x + half,
                          place.y + 0.6 * size, &(struct pbitc_brush){.fill = colour});
     pbitc_draw_text(picture->drawing, place.x, place.y,
-                    &(struct pbitc_type){
+                    &(struct pbitc_lettering){
                         .size = size, .colour = colour - PBITC_RAMP + PBITC_ON_RAMP, .anchor = PBITC_MIDDLE},
                     "%s", text);
     pbitc_boxes_add(picture->boxes, place.x - half, place.y - 0.6 * size, place.x + half,
@@ -171,7 +171,7 @@ static void draw_contour(const struct picture *picture, double energy, const str
                 named = pbitc_boxes_label(
                     picture->boxes, picture->drawing, &picture->frame, (ends[0].x + ends[1].x) / 2,
                     (ends[0].y + ends[1].y) / 2,
-                    &(struct pbitc_type){.size = 10, .colour = PBITC_INK, .halo = PBITC_PAPER}, text);
+                    &(struct pbitc_lettering){.size = 10, .colour = PBITC_INK, .halo = PBITC_PAPER}, text);
         }
     }
 }
@@ -220,17 +220,17 @@ static void name_rows_and_columns(const struct picture *picture)
     size_t step = (size_t)(14 / picture->cell_height) + 1;
     for (size_t i = 0; i < grid->draws_count; i += step)
         pbitc_draw_text(picture->drawing, frame->left - 7, middle(picture, (double)i, 0).y,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%" PRIu32,
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_END}, "%" PRIu32,
                         grid->draws[i]);
     step = (size_t)(30 / picture->cell_width) + 1;
     for (size_t i = 0; i < grid->samples_count; i += step)
         pbitc_draw_text(picture->drawing, middle(picture, 0, (double)i).x, frame->bottom + 13,
-                        &(struct pbitc_type){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%" PRIu32,
+                        &(struct pbitc_lettering){.colour = PBITC_MUTED, .anchor = PBITC_MIDDLE}, "%" PRIu32,
                         grid->samples[i]);
     pbitc_draw_text(picture->drawing, PBITC_PLOT_MARGIN, frame->top - 14,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED}, "draws m");
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED}, "draws m");
     pbitc_draw_text(picture->drawing, (frame->left + frame->right) / 2, frame->bottom + 31,
-                    &(struct pbitc_type){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
+                    &(struct pbitc_lettering){.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_MIDDLE},
                     "samples T");
 }
 
@@ -238,7 +238,7 @@ static void name_rows_and_columns(const struct picture *picture)
 static void draw_legend(const struct picture *picture)
 {
     double right = PBITC_PLOT_WIDTH - PBITC_PLOT_MARGIN, y = picture->frame.top - 14, step = 4;
-    struct pbitc_type type = {.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_END};
+    struct pbitc_lettering type = {.size = 11.5, .colour = PBITC_MUTED, .anchor = PBITC_END};
     char text[PBITC_NUMBER_TEXT];
     pbitc_text_print(text, sizeof(text), "%.1f %%", 100 * picture->colour.high);
     pbitc_draw_text(picture->drawing, right, y, &type, "%s", text);

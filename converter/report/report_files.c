@@ -2,22 +2,34 @@
 
 #include "converter/data/readers.h"
 #include "converter/file.h"
+#include "converter/report/plot.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/// One file of the report.
-static const struct form {
+/// One file of the report, made in one of three ways.
+struct form {
     const char *name;
     void (*write)(const struct pbitc_accuracy_report *report, FILE *stream);
-} forms[] = {
-    {PBITC_REPORT_NAME, pbitc_report_write_json}, {"report.csv", pbitc_report_write_csv},
-    {"report.md", pbitc_report_write_markdown},   {"junit.xml", pbitc_report_write_junit},
-    {"badge.json", pbitc_report_write_badge},
+    bool (*make)(const struct pbitc_accuracy_report *report, FILE *stream); ///< false: out of memory
+    const struct pbitc_plot *plot;
+    bool verdict; ///< for pipelines, which a partial report does not answer
 };
-enum { FORM_COUNT = sizeof(forms) / sizeof(forms[0]) };
+
+static const struct form forms[] = {
+    {PBITC_REPORT_NAME, .write = pbitc_report_write_json},
+    {"report.csv", .write = pbitc_report_write_csv},
+    {"report.md", .make = pbitc_report_write_markdown},
+    {"report.html", .make = pbitc_report_write_html},
+    {"junit.xml", .write = pbitc_report_write_junit, .verdict = true},
+    {"badge.json", .write = pbitc_report_write_badge, .verdict = true},
+};
+enum { FORM_COUNT = sizeof(forms) / sizeof(forms[0]), FILE_COUNT = FORM_COUNT + PBITC_PLOT_COUNT };
+
+/// Pixels of the PNG files for one of the drawing.
+#define PLOT_SCALE 2
 
 enum pbit_status pbitc_report_directory_make(const char *directory, struct pbitc_diagnostics *diagnostics,
                                              bool *created)
@@ -41,14 +53,32 @@ enum pbit_status pbitc_report_directory_make(const char *directory, struct pbitc
     return status;
 }
 
+static bool write_plot(const struct pbitc_plot *plot, const struct pbitc_accuracy_report *report,
+                       FILE *stream)
+{
+    struct pbitc_drawing *drawing = plot->draw(report);
+    bool good =
+        drawing && pbitc_drawing_is_good(drawing) && pbitc_drawing_write_png(drawing, PLOT_SCALE, stream);
+    pbitc_drawing_destroy(drawing);
+    return good;
+}
+
+static bool write_form(const struct form *form, const struct pbitc_accuracy_report *report, FILE *stream)
+{
+    if (form->plot)
+        return write_plot(form->plot, report, stream);
+    if (form->make)
+        return form->make(report, stream);
+    form->write(report, stream);
+    return true;
+}
+
 static bool make_file(const struct form *form, const char *name, const struct pbitc_accuracy_report *report,
                       const char *directory, struct pbitc_file *file)
 {
     char *text = NULL;
     FILE *stream = open_memstream(&text, &file->size);
-    if (stream)
-        form->write(report, stream);
-    bool good = stream && !ferror(stream);
+    bool good = stream && write_form(form, report, stream) && !ferror(stream);
     if (stream && fclose(stream) != 0)
         good = false;
     file->bytes = text;
@@ -56,14 +86,31 @@ static bool make_file(const struct form *form, const char *name, const struct pb
     return good && file->path;
 }
 
+static bool make_plot(const struct pbitc_plot *plot, const struct pbitc_accuracy_report *report,
+                      const char *directory, struct pbitc_file *file)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "%s.png", plot->name);
+    return make_file(&(struct form){.plot = plot}, name, report, directory, file);
+}
+
+/// Writes the first `form_count` forms, the first of them under the name given, and the plots.
 static enum pbit_status write_files(const struct pbitc_accuracy_report *report, const char *directory,
-                                    size_t count, const char *first_name,
+                                    size_t form_count, const char *first_name, bool plots,
                                     struct pbitc_diagnostics *diagnostics)
 {
-    struct pbitc_file files[FORM_COUNT] = {{.path = NULL}};
+    struct pbitc_file files[FILE_COUNT] = {{.path = NULL}};
+    size_t count = 0;
     bool good = true;
-    for (size_t i = 0; i < count && good; i++)
-        good = make_file(&forms[i], i ? forms[i].name : first_name, report, directory, &files[i]);
+    for (size_t i = 0; i < form_count && good; i++) {
+        if (report->partial && forms[i].verdict)
+            continue;
+        good = make_file(&forms[i], i ? forms[i].name : first_name, report, directory, &files[count++]);
+    }
+    for (size_t i = 0; plots && i < PBITC_PLOT_COUNT && good; i++) {
+        if (pbitc_plots[i].is_possible(report))
+            good = make_plot(&pbitc_plots[i], report, directory, &files[count++]);
+    }
     enum pbit_status status =
         good ? pbitc_files_write(files, count, diagnostics) : pbitc_report_memory(diagnostics);
     for (size_t i = 0; i < count; i++) {
@@ -76,8 +123,7 @@ static enum pbit_status write_files(const struct pbitc_accuracy_report *report, 
 enum pbit_status pbitc_report_files_write(const struct pbitc_accuracy_report *report, const char *directory,
                                           struct pbitc_diagnostics *diagnostics)
 {
-    enum pbit_status status =
-        write_files(report, directory, report->partial ? 1 : FORM_COUNT, forms[0].name, diagnostics);
+    enum pbit_status status = write_files(report, directory, FORM_COUNT, forms[0].name, true, diagnostics);
     char *path = status == PBIT_OK ? pbitc_path_join(directory, PBITC_REPORT_PARTIAL_NAME) : NULL;
     if (path)
         unlink(path);
@@ -88,5 +134,5 @@ enum pbit_status pbitc_report_files_write(const struct pbitc_accuracy_report *re
 enum pbit_status pbitc_report_partial_write(const struct pbitc_accuracy_report *report, const char *directory,
                                             struct pbitc_diagnostics *diagnostics)
 {
-    return write_files(report, directory, 1, PBITC_REPORT_PARTIAL_NAME, diagnostics);
+    return write_files(report, directory, 1, PBITC_REPORT_PARTIAL_NAME, false, diagnostics);
 }

@@ -13,8 +13,8 @@
 enum pbit_status pbitc_report_directory_make(const char *directory, struct pbitc_diagnostics *diagnostics,
                                              bool *created);
 
-/// Writes every form of a complete report, all or none, and removes report.partial.json; of a partial one
-/// only report.json.
+/// Writes every form of the report and its plots, all or none, and removes report.partial.json. junit.xml and
+/// badge.json are of complete reports only.
 enum pbit_status pbitc_report_files_write(const struct pbitc_accuracy_report *report, const char *directory,
                                           struct pbitc_diagnostics *diagnostics);
 

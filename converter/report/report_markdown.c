@@ -1,40 +1,81 @@
-#include "converter/file.h"
-#include "converter/report/accuracy_report.h"
+#include "converter/report/markup.h"
+#include "converter/report/report_tables.h"
 
-#include <inttypes.h>
+#include <string.h>
 
-static void write_facts(const struct pbitc_accuracy_report *report, FILE *stream)
+/// Longer commands and gates are cut: the whole file stays below the 64 KB of a step summary.
+enum { COMMAND_LIMIT = 3000, TEXT_LIMIT = 300 };
+
+/// Writes the text, its end cut off where it is long.
+static void write_cut(FILE *stream, const char *text)
 {
-    char hash[PBITC_HASH_TEXT];
-    fprintf(stream, "- tool: pbitc %s\n- images: %zu\n- data: `%s`\n", PBITC_VERSION, report->images,
-            pbitc_hash_text(report->data_hash, hash));
-    if (report->has_model)
-        fprintf(stream, "- model: `%s`\n- seeds: %" PRIu64 " to %" PRIu64 "\n",
-                pbitc_hash_text(report->model_hash, hash), report->first_seed,
-                report->first_seed + report->seed_count - 1);
-    if (report->has_baseline)
-        fprintf(stream, "- float model: `%s`, accuracy %.2f %% (%.2f to %.2f)\n",
-                pbitc_hash_text(report->baseline_hash, hash), 100 * report->baseline.accuracy,
-                100 * report->baseline.interval.low, 100 * report->baseline.interval.high);
+    char start[TEXT_LIMIT + 8];
+    snprintf(start, TEXT_LIMIT, "%s", text);
+    if (strlen(text) >= TEXT_LIMIT)
+        strcat(start, "...");
+    pbitc_markdown_write(stream, start);
 }
 
-void pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream)
+static void write_findings(const struct pbitc_accuracy_report *report, struct pbitc_arena *arena,
+                           FILE *stream)
 {
-    fputs("# Accuracy\n\n", stream);
-    write_facts(report, stream);
-    if (!report->has_model)
-        return;
-    fputs("\n| m | T | m x T | accuracy % | 95 % interval |", stream);
-    fputs(report->has_baseline ? " drop | agreement % |\n|--:|--:|--:|--:|:-:|--:|--:|\n"
-                               : "\n|--:|--:|--:|--:|:-:|\n",
-          stream);
-    for (size_t i = 0; i < report->cell_count; i++) {
-        const struct pbitc_accuracy_cell *cell = &report->cells[i];
-        fprintf(stream, "| %" PRIu32 " | %" PRIu32 " | %" PRIu64 " | %.2f | %.2f to %.2f |", cell->draws,
-                cell->samples, (uint64_t)cell->draws * cell->samples, 100 * cell->accuracy,
-                100 * cell->interval.low, 100 * cell->interval.high);
-        if (report->has_baseline)
-            fprintf(stream, " %.2f | %.2f |", 100 * cell->drop, 100 * cell->agreement);
-        fputc('\n', stream);
+    struct pbitc_finding findings[PBITC_FINDINGS_LIMIT];
+    size_t count = pbitc_report_findings(report, arena, findings);
+    for (size_t i = 0; i < count; i++) {
+        fputs("- ", stream);
+        pbitc_markdown_write(stream, findings[i].name);
+        fputs(": **", stream);
+        write_cut(stream, findings[i].value);
+        fputs("** (", stream);
+        write_cut(stream, findings[i].note);
+        fputs(")\n", stream);
     }
+}
+
+/// A code block; a command that could end it is left out.
+static void write_command(const struct pbitc_accuracy_report *report, FILE *stream)
+{
+    size_t length = strlen(report->command);
+    fputs("\n## To repeat it\n\n", stream);
+    if (length > COMMAND_LIMIT || strstr(report->command, "````````")) {
+        fputs("The command is in report.html and report.json.\n", stream);
+        return;
+    }
+    fputs("````````sh\n", stream);
+    for (const char *text = report->command, *start = text; *text; start = text) {
+        uint32_t character = pbitc_utf8_next(&text);
+        if (character == 0xfffd)
+            fputs("\xef\xbf\xbd", stream);
+        else
+            fwrite(start, 1, (size_t)(text - start), stream);
+    }
+    fputs("\n````````\n", stream);
+}
+
+bool pbitc_report_write_markdown(const struct pbitc_accuracy_report *report, FILE *stream)
+{
+    struct pbitc_arena *arena = pbitc_arena_create(NULL);
+    const char *name = arena ? pbitc_report_name(report, arena) : NULL;
+    bool good = name;
+    if (good) {
+        fputs("# Accuracy of ", stream);
+        write_cut(stream, name);
+        fputs("\n\n", stream);
+        if (report->partial)
+            fprintf(stream,
+                    "> **PARTIAL REPORT: %zu of %zu images are measured.** The figures are of these.\n\n",
+                    report->measured_images, report->images);
+        write_findings(report, arena, stream);
+    }
+    for (size_t i = 0; good && i < PBITC_TABLE_COUNT; i++) {
+        struct pbitc_table table;
+        pbitc_table_makers[i].make(&table, report, arena);
+        good = !table.failed;
+        if (good && table.rows)
+            pbitc_table_write_markdown(&table, pbitc_table_makers[i].markdown_limit, stream);
+    }
+    if (good)
+        write_command(report, stream);
+    pbitc_arena_destroy(arena);
+    return good;
 }

@@ -129,8 +129,8 @@ START_TEST(markup_shows_text_as_it_is)
     static const struct {
         const char *text, *html, *markdown;
     } cases[] = {
-        {"a<b>&\"'", "a&lt;b&gt;&amp;&quot;&#39;", "a&lt;b>&amp;\"'"},
-        {"x|y_*`z\n", "x|y_*`z\n", "x\\|y\\_\\*\\`z "},
+        {"a<b>&\"'", "a&lt;b&gt;&amp;&quot;&#39;", "a&#60;b>&#38;\"'"},
+        {"x|y_*`z a_b\n", "x|y_*`z a_b\n", "x\\|y\\_\\*\\`z a_b "},
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80",
          "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
         {"\x01\xff\xc3", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
