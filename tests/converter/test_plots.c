@@ -3,7 +3,7 @@
 #include "converter/report/markup.h"
 #include "converter/report/plot.h"
 #include "converter/report/plot_support.h"
-#include "tests/converter/report_case.h"
+#include "tests/converter/odd_reports.h"
 #include "tests/run_suite.h"
 
 #include <stb_image.h>

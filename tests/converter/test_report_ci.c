@@ -1,7 +1,7 @@
 // What a pipeline reads of a report: junit.xml and badge.json. With an argument: writes the junit.xml of
 // every odd report, and of one with gates, into that directory, for a validator
 // (tests/report/validate_junit).
-#include "tests/converter/report_case.h"
+#include "tests/converter/odd_reports.h"
 #include "tests/run_suite.h"
 
 #include <stdlib.h>
