@@ -344,7 +344,11 @@ static struct cut cut_of(int64_t start, int64_t end, int64_t step, int64_t exten
     if (extent == 0)
         return (struct cut){0, 1, 0};
     start = clamp(start < 0 ? start + extent : start, 0, high);
-    end = clamp(end < 0 ? end + extent : end, low, high);
+    // The largest number means "all the rest", as in ONNX Runtime, also backwards.
+    if (step < 0 && (end == INT32_MAX || end == INT64_MAX))
+        end = low;
+    else
+        end = clamp(end < 0 ? end + extent : end, low, high);
     int64_t distance = step > 0 ? end - start : start - end;
     uint64_t stride = step > 0 ? (uint64_t)step : 0 - (uint64_t)step;
     int64_t count = distance > 0 ? (int64_t)(((uint64_t)distance - 1) / stride + 1) : 0;

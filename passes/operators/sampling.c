@@ -86,14 +86,15 @@ static double reflect(double x, double low, double high)
     return from_low ? low + rest : high - rest;
 }
 
-/// Where the grid's number lies among the pixels of a dimension, after padding.
+/// Where the grid's number lies among the pixels of a dimension, after padding; cubic interpolation pads each
+/// of its pixels instead, as ONNX Runtime and PyTorch do.
 static double denormalize(const struct sampler *sampler, int dimension, double x)
 {
     double extent = (double)sampler->extents[dimension];
     double low = sampler->align_corners ? 0 : -0.5, high = extent - 1 - low;
     x = sampler->align_corners ? (x + 1) / 2 * (extent - 1) : ((x + 1) * extent - 1) / 2;
     x = sampler->interpolation == NEAREST ? nearbyint(x) : x;
-    if (x >= low && x <= high)
+    if ((x >= low && x <= high) || sampler->interpolation == CUBIC)
         return x;
     if (sampler->padding == BORDER)
         return x > extent - 1 ? extent - 1 : x > 0 ? x : 0;
@@ -132,7 +133,7 @@ static struct taps taps_at(const struct sampler *sampler, int dimension, double 
     struct taps taps = {.count = sampler->interpolation == NEAREST  ? 1
                                  : sampler->interpolation == LINEAR ? 2
                                                                     : 4};
-    double limit = 4.0 * (double)sampler->extents[dimension] + 8;
+    const double limit = 0x1p40;
     x = x > limit ? limit : x > -limit ? x : -limit; // also of infinities and NaN: far outside
     int64_t first = (int64_t)floor(x) - (taps.count == 4);
     for (int i = 0; i < taps.count; i++) {
@@ -231,7 +232,7 @@ enum pbit_status evaluate_affine_grid(struct pbitc_evaluation *evaluation)
         double place[PBITC_SPATIAL + 1]; // the last dimension first, and a 1
         for (int i = 0; i < rank; i++) {
             double extent = (double)output->shape.dims[rank - i], at = (double)index[rank - 1 - i];
-            place[i] = align ? (extent > 1 ? 2 * at / (extent - 1) - 1 : 0) : (2 * at + 1) / extent - 1;
+            place[i] = align ? (extent > 1 ? 2 * at / (extent - 1) : 0) - 1 : (2 * at + 1) / extent - 1;
         }
         place[rank] = 1;
         for (int r = 0; r < rank; r++) {
