@@ -1,9 +1,10 @@
 // pbitc export: a .pbit file becomes something that runs elsewhere.
+#include "converter/cmd_export.h"
 #include "converter/command.h"
 #include "converter/export/c99/export_c99.h"
+#include "converter/export/verilog/export_verilog.h"
 #include "converter/file.h"
 #include "converter/json.h"
-#include "converter/options.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -14,44 +15,69 @@ enum {
     BYTES_LIMIT = INT32_MAX,
 };
 
-struct arguments {
-    int target;
-    const char *output, *prefix;
-    int64_t samples, draws, ram_limit, flash_limit;
-    bool dry_run, json;
-};
-
-static const char *const targets[] = {"c99", NULL};
+enum target { TARGET_C99, TARGET_VERILOG };
+static const char *const targets[] = {"c99", "verilog", NULL};
 
 static const struct pbitc_option options[] = {
-    {"target", 0, "c99", "a folder of C for a microcontroller", PBITC_OPTION_CHOICE,
-     offsetof(struct arguments, target), .required = true, .choices = targets},
+    {"target", 0, "c99|verilog", "a folder of C for a microcontroller, or of Verilog for an FPGA",
+     PBITC_OPTION_CHOICE, offsetof(struct pbitc_export_arguments, target), .required = true,
+     .choices = targets},
     {"output", 'o', "DIR", "the folder to write; it must not exist yet", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, output), .required = false},
-    {"prefix", 0, "NAME", "name of the functions and files (default: from the file's name)",
-     PBITC_OPTION_TEXT, offsetof(struct arguments, prefix), .required = false},
+     offsetof(struct pbitc_export_arguments, output), .required = false},
+    {"prefix", 0, "NAME",
+     "name of the functions and files, or of the top module (default: from the file's name)",
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_export_arguments, prefix), .required = false},
     {"max-samples", 0, "T", "largest T that can be asked for (default: the file's)", PBITC_OPTION_INTEGER,
-     offsetof(struct arguments, samples), .required = false, .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
-    {"draws", 0, "m", "p-bits per neuron and pass unless the caller asks for others (default: the file's)",
-     PBITC_OPTION_INTEGER, offsetof(struct arguments, draws), .required = false, .minimum = 1,
+     offsetof(struct pbitc_export_arguments, samples), .required = false, .minimum = 1,
+     .maximum = PBIT_SAMPLES_LIMIT},
+    {"draws", 0, "m",
+     "p-bits per neuron and pass; c99: unless the caller asks for others (default: the file's)",
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_export_arguments, draws), .required = false, .minimum = 1,
      .maximum = PBIT_DRAWS_LIMIT},
-    {"ram-limit", 0, "BYTES", "refuse to need more RAM (workspace and logits); plan for this much",
-     PBITC_OPTION_INTEGER, offsetof(struct arguments, ram_limit), .required = false, .minimum = 1,
+    {"ram-limit", 0, "BYTES", "c99: refuse to need more RAM (workspace and logits); plan for this much",
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_export_arguments, ram_limit), .required = false,
+     .minimum = 1, .maximum = BYTES_LIMIT},
+    {"flash-limit", 0, "BYTES", "c99: refuse to need more flash (tables and code)", PBITC_OPTION_INTEGER,
+     offsetof(struct pbitc_export_arguments, flash_limit), .required = false, .minimum = 1,
      .maximum = BYTES_LIMIT},
-    {"flash-limit", 0, "BYTES", "refuse to need more flash (tables and code)", PBITC_OPTION_INTEGER,
-     offsetof(struct arguments, flash_limit), .required = false, .minimum = 1, .maximum = BYTES_LIMIT},
+    {"parallel", 0, "LAYER=NEURONSxINPUTS,...", "verilog: how wide layers are built; the others are 1x1",
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_export_arguments, parallel), .required = false},
+    {"budget-luts", 0, "N", "verilog: as fast as N LUTs allow", PBITC_OPTION_INTEGER,
+     offsetof(struct pbitc_export_arguments, luts), .required = false, .minimum = 1, .maximum = BYTES_LIMIT},
+    {"fps", 0, "F", "verilog: as small as F images per second at T of --max-samples allow", PBITC_OPTION_TEXT,
+     offsetof(struct pbitc_export_arguments, frames), .required = false},
+    {"clock", 0, "MHZ", "verilog: clock of --fps and of the constraints (default 100)", PBITC_OPTION_TEXT,
+     offsetof(struct pbitc_export_arguments, clock), .required = false},
+    {"tile", 0, "P",
+     "verilog: passes for which a word of weights is read once: 1, 2, 4, 8 or 16 (default 4 or T)",
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_export_arguments, tile), .required = false, .minimum = 1,
+     .maximum = 16},
+    {"data", 0, "DATA", "verilog: images of the golden vectors (default: noise)", PBITC_OPTION_TEXT,
+     offsetof(struct pbitc_export_arguments, data), .required = false},
+    {"limit", 0, "N", "verilog: that many images (default 3)", PBITC_OPTION_INTEGER,
+     offsetof(struct pbitc_export_arguments, limit), .required = false, .minimum = 1, .maximum = 100000},
+    {"samples", 0, "T,...",
+     "verilog: each of them at these T (default: 1, one more than a tile, both if they fit)",
+     PBITC_OPTION_INTEGERS, offsetof(struct pbitc_export_arguments, vector_samples), .required = false,
+     .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
+    {"seed", 0, "S", "verilog: of the golden vectors (default 1)", PBITC_OPTION_INTEGER,
+     offsetof(struct pbitc_export_arguments, seed), .required = false, .minimum = 0, .maximum = INT64_MAX},
+    {"verify", 0, NULL, "verilog: simulate with Verilator and Icarus, whichever are installed",
+     PBITC_OPTION_FLAG, offsetof(struct pbitc_export_arguments, verify), .required = false},
     {"dry-run", 0, NULL, "print what it would need, layer by layer, and write nothing", PBITC_OPTION_FLAG,
-     offsetof(struct arguments, dry_run), .required = false},
-    {"json", 0, NULL, "print that as JSON", PBITC_OPTION_FLAG, offsetof(struct arguments, json),
+     offsetof(struct pbitc_export_arguments, dry_run), .required = false},
+    {"json", 0, NULL, "print that as JSON", PBITC_OPTION_FLAG, offsetof(struct pbitc_export_arguments, json),
      .required = false},
 };
 
 static const struct pbitc_usage usage = {
     .name = "export",
     .operand = "FILE.pbit",
-    .summary = "Writes a folder of C99 that computes the bits of the .pbit file on a microcontroller: no "
-               "malloc, stdio,\n"
-               "floating point or recursion; the weights stay in flash.",
+    .summary = "Writes a folder that computes the bits of the .pbit file elsewhere: C99 for a "
+               "microcontroller, without "
+               "malloc,\n"
+               "stdio, floating point or recursion; or synthesizable Verilog-2001 with testbench and golden "
+               "vectors.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
 };
@@ -124,13 +150,26 @@ static void write_json(const struct pbitc_firmware *firmware)
 // ---- checks
 
 /// What is wrong with the command line beyond what the option table knows.
-static int check_arguments(const struct arguments *arguments)
+static int check_arguments(const struct pbitc_export_arguments *arguments)
 {
     int code = PBITC_PARSED;
-    const char *problem = arguments->prefix ? pbitc_firmware_prefix_problem(arguments->prefix) : NULL;
+    bool verilog = arguments->target == TARGET_VERILOG;
+    const char *problem = !arguments->prefix ? NULL
+                          : verilog          ? pbitc_verilog_prefix_problem(arguments->prefix)
+                                             : pbitc_firmware_prefix_problem(arguments->prefix);
     if (problem)
-        code = pbitc_usage_error(usage.name, "--prefix: '%s' is no name for functions: %s", arguments->prefix,
-                                 problem);
+        code = pbitc_usage_error(usage.name, "--prefix: '%s' is no name for %s: %s", arguments->prefix,
+                                 verilog ? "a module" : "functions", problem);
+    if (verilog && (arguments->ram_limit || arguments->flash_limit))
+        code = pbitc_usage_error(usage.name, "--ram-limit and --flash-limit go with --target c99");
+    if (!verilog && (arguments->parallel || arguments->luts || arguments->frames || arguments->clock ||
+                     arguments->tile || arguments->data || arguments->limit ||
+                     arguments->vector_samples.count || arguments->seed >= 0 || arguments->verify))
+        code = pbitc_usage_error(
+            usage.name, "--parallel, --budget-luts, --fps, --clock, --tile, --data, --limit, --samples, "
+                        "--seed and --verify go with --target verilog");
+    if (arguments->verify && arguments->dry_run)
+        code = pbitc_usage_error(usage.name, "--verify needs the folder that --dry-run does not write");
     if (!arguments->output && !arguments->dry_run)
         code = pbitc_usage_error(usage.name, "--output DIR is missing; --dry-run does without");
     if (arguments->json && !arguments->dry_run)
@@ -139,8 +178,8 @@ static int check_arguments(const struct arguments *arguments)
 }
 
 /// The user's limits: a gate that names the layer in its way.
-static int check_limits(const struct arguments *arguments, const struct pbitc_firmware_plan *plan,
-                        struct pbitc_diagnostics *diagnostics)
+static int check_limits(const struct pbitc_export_arguments *arguments,
+                        const struct pbitc_firmware_plan *plan, struct pbitc_diagnostics *diagnostics)
 {
     int code = PBITC_EXIT_DONE;
     if (arguments->ram_limit && plan->ram > (uint64_t)arguments->ram_limit) {
@@ -175,8 +214,8 @@ static void name_firmware(struct pbitc_firmware *firmware, const char *prefix, c
         firmware->macros[i] = (char)toupper((unsigned char)firmware->name[i]);
 }
 
-static int export(const struct arguments *arguments, const struct pbitc_model_file *file, const char *path,
-                  struct pbitc_diagnostics *diagnostics)
+static int export_c99(const struct pbitc_export_arguments *arguments, const struct pbitc_model_file *file,
+                      const char *path, struct pbitc_diagnostics *diagnostics)
 {
     const struct pbit_model *model = &file->pbit;
     char hash[PBITC_HASH_TEXT];
@@ -210,7 +249,7 @@ static int export(const struct arguments *arguments, const struct pbitc_model_fi
 
 int pbitc_cmd_export(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
 {
-    struct arguments arguments = {.target = 0};
+    struct pbitc_export_arguments arguments = {.seed = -1};
     const char *path;
     int code = pbitc_options_parse(&usage, argc, argv, &arguments, &path);
     if (code == PBITC_PARSED)
@@ -226,7 +265,12 @@ int pbitc_cmd_export(int argc, char **argv, struct pbitc_diagnostics *diagnostic
                               "pbitc convert makes one of it", "%s is an ONNX model, not a .pbit file", path);
     else
         status = pbitc_model_file_check_budget(&file, arguments.draws, arguments.samples, diagnostics);
-    code = status == PBIT_OK ? export(&arguments, &file, path, diagnostics) : pbitc_exit_code(status);
+    if (status != PBIT_OK)
+        code = pbitc_exit_code(status);
+    else if (arguments.target == TARGET_VERILOG)
+        code = pbitc_export_verilog(&arguments, &file, path, diagnostics);
+    else
+        code = export_c99(&arguments, &file, path, diagnostics);
     pbitc_model_file_close(&file);
     return code;
 }

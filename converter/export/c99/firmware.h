@@ -4,6 +4,7 @@
 #define PBITC_FIRMWARE_H
 
 #include "converter/export/c99/firmware_plan.h"
+#include "converter/export/folder.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -31,12 +32,9 @@ enum pbit_status pbitc_firmware_write_source(const struct pbitc_firmware *firmwa
 /// NAME_selftest.c, with what libpbit computes. Errors: MEMORY, INTERNAL.
 enum pbit_status pbitc_firmware_write_selftest(const struct pbitc_firmware *firmware, FILE *stream);
 
-/// A source that is copied into every folder, or only into those that need it.
-struct pbitc_firmware_copy {
-    const char *path, *text; ///< path in the folder
-};
-/// Generated at build time from the runtime's own files; closed by a NULL path.
-extern const struct pbitc_firmware_copy pbitc_firmware_copies[];
+/// The sources that are copied, some only into the folders that need them. Generated at build time from the
+/// runtime's own files.
+extern const struct pbitc_embedded pbitc_firmware_copies[];
 /// Whether the network needs that file.
 int pbitc_firmware_needs(const struct pbitc_firmware *firmware, const char *path);
 

@@ -31,7 +31,7 @@ int pbitc_firmware_needs(const struct pbitc_firmware *firmware, const char *path
 static void write_sources(const struct pbitc_firmware *firmware, const char *separator, FILE *stream)
 {
     fprintf(stream, "%s.c", firmware->name);
-    for (const struct pbitc_firmware_copy *copy = pbitc_firmware_copies; copy->path; copy++)
+    for (const struct pbitc_embedded *copy = pbitc_firmware_copies; copy->path; copy++)
         if (strcmp(copy->path + strlen(copy->path) - 2, ".c") == 0 &&
             pbitc_firmware_needs(firmware, copy->path))
             fprintf(stream, "%s%s", separator, copy->path);

@@ -45,6 +45,7 @@ struct pbitc_verilog_stage {
     uint32_t draw;   ///< NEURON that draws at the end of this stage, or NONE. A NEURON behind a stage that
                      ///< runs once per image computes P there and draws in a COPY stage of its own
     uint32_t part;   ///< COPY of a CONCAT: which input
+    bool permuted;   ///< COPY of a PERMUTE
     uint32_t output; ///< tensor that it fills
     bool random;     ///< runs once per tile, else once per image
 
@@ -55,42 +56,61 @@ struct pbitc_verilog_stage {
     uint32_t groups;           ///< of channels (ONNX groups)
     uint32_t positions;        ///< output pixels after the fused pool
     uint32_t taps;             ///< positions of the CONV per output pixel: kh * kw of the fused pool, or 1
-    uint32_t planes;           ///< bits of a level: one cycle each
+    uint32_t planes;           ///< bits of an input level: one cycle each
     uint32_t weight_bits;      ///< of a stored weight: group factors are multiplied in
     bool binary;               ///< weights of 1 bit: -1 and +1
+    bool dense;                ///< one output position that reads its whole input
     uint32_t inputs_limit;     ///< largest legal `inputs`
     uint32_t neurons_limit;    ///< largest legal `neurons`
     uint64_t accumulates;      ///< per pass: fan_in * channels * positions * taps
 
+    // CONV, facts of the weights
+    uint32_t weight_largest;   ///< largest |w|
+    int64_t sum_low, sum_high; ///< of a sum, every part of it included
+    uint32_t multiplier_bits;  ///< of M_L without the zeros that all have below: cycles of a finisher
+    uint32_t multiplier_zeros; ///< that many
+    uint32_t constant_bits;    ///< of the bias
+    uint32_t classes;          ///< biases per channel: at the border zero points differ
+    uint32_t product_shift;    ///< behind the multiplication
+
     // CONV, derived from the folding.
-    uint32_t chunks;                     ///< words of a neuron's fan-in
-    uint32_t blocks;                     ///< of `neurons` channels
-    uint32_t finishers;                  ///< serial multipliers that turn sums into z
-    uint32_t accumulator_bits, sum_bits; ///< of a sum; of one cycle's part of it
-    uint32_t multiplier_bits;            ///< of M_L: cycles of a finisher
-    uint32_t constant_bits;              ///< of the bias
-    uint32_t classes;                    ///< biases per channel: at the border zero points differ
-    uint32_t product_shift;
+    uint32_t chunks;                          ///< words of a neuron's fan-in
+    uint32_t blocks;                          ///< of `neurons` channels, in one of `groups`
+    uint32_t finishers;                       ///< serial multipliers that turn sums into z
+    uint32_t rounds;                          ///< of `finishers` channels in a block
+    uint32_t total_bits, part_bits, sum_bits; ///< of one plane of a word; of all planes; of a whole sum
+
+    // Every kind.
+    uint32_t elements;          ///< of the output, per pass
+    uint32_t z_bits, wide_bits; ///< of a pre-activation; of the sum it is clamped from
+    bool clamp;                 ///< z may leave 32 bits
+    uint32_t levels;            ///< of the output, where it draws
+    uint32_t out_bits;          ///< of an output element: z, P or level
+    uint32_t activation_cycles; ///< from one element into the activation to the next
 
     uint64_t weight_words, weight_word_bits;       ///< depth and width of the weight memory
     uint64_t parameter_words, parameter_word_bits; ///< of the memory of multipliers and biases
     uint64_t table_words, table_word_bits;         ///< theta or curve; 0 when there is none
+    uint32_t table_start_bits;
     uint32_t input_count;
-    struct pbitc_verilog_buffer *buffers; ///< [input_count]
-
-    uint64_t cycles_fixed, cycles_per_pass; ///< a tile of S passes takes cycles_fixed + S * cycles_per_pass
+    struct pbitc_verilog_buffer buffers[2]; ///< [input_count]
 };
 
 struct pbitc_verilog_plan {
     const struct pbit_model *model;
-    uint32_t draws;       ///< m, fixed in the hardware
-    uint32_t max_samples; ///< largest T of the register
-    uint32_t tile;        ///< passes of a tile, a power of two
+    uint32_t first_random; ///< stages from here on run once per tile
+    uint32_t pass_bits;    ///< of a pass of the tile
+    uint32_t draws;        ///< m, fixed in the hardware
+    uint32_t max_samples;  ///< largest T of the register
+    uint32_t tile;         ///< passes of a tile, a power of two
     uint32_t stage_count;
     struct pbitc_verilog_stage *stages;
     uint32_t random_layers; ///< NEURONs that draw: each has a bank of 32 lanes, seeded in this order
-    uint64_t cycles_load, cycles_seed, cycles_output;
+    uint64_t cycles_seed;   ///< of seeding the lanes, while the stages that run once per image work
 };
+
+/// Bits of P.
+enum { PBITC_VERILOG_P_BITS = 17 };
 
 /// Makes the stages with a folding of 1 x 1 each. Reports everything that the hardware cannot do, and frees
 /// nothing on failure. Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
@@ -110,7 +130,13 @@ const char *pbitc_verilog_folding_problem(const struct pbitc_verilog_stage *stag
 const char *pbitc_verilog_stage_name(const struct pbitc_verilog_plan *plan,
                                      const struct pbitc_verilog_stage *stage);
 
-/// Clock cycles from the last byte of an image to the first logit, for T passes.
+/// "conv", "maxpool", ..
+const char *pbitc_verilog_kind_name(enum pbitc_verilog_kind kind);
+
+/// Clock cycles from the start of the stage to its end, for a tile of `passes` passes. Exact.
+uint64_t pbitc_verilog_stage_cycles(const struct pbitc_verilog_stage *stage, uint32_t passes);
+
+/// Clock cycles of the stages for one image and T passes: from its last byte on, without sending the sums.
 uint64_t pbitc_verilog_cycles(const struct pbitc_verilog_plan *plan, uint32_t samples);
 
 /// What the user asked for; 0 where nothing was said.

@@ -1,4 +1,4 @@
-"""Turns source files into the C table pbitc_firmware_copies: embed.py OUT NAME=FILE ..."""
+"""Turns files into a C table of struct pbitc_embedded: embed.py OUT TABLE NAME=FILE ..."""
 import sys
 
 
@@ -9,9 +9,9 @@ def literal(text):
 
 
 def main():
-    out, *pairs = sys.argv[1:]
-    lines = ['#include "converter/export/c99/firmware.h"', "",
-             "const struct pbitc_firmware_copy pbitc_firmware_copies[] = {"]
+    out, table, *pairs = sys.argv[1:]
+    lines = ['#include "converter/export/folder.h"', "", f"extern const struct pbitc_embedded {table}[];",
+             f"const struct pbitc_embedded {table}[] = {{"]
     for pair in pairs:
         name, _, path = pair.partition("=")
         with open(path, encoding="utf-8") as file:
