@@ -64,7 +64,7 @@ static bool check_call(struct pbitc_onnx_importer *importer, const struct pbitc_
                            function->n_input, function->n_output, proto->n_input, proto->n_output);
         return false;
     }
-    return pbitc_onnx_may_enter(importer, place);
+    return true;
 }
 
 /// The caller's values of the call's inputs; &pbitc_onnx_omitted for those that it omits. NULL: out of
@@ -149,6 +149,8 @@ bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct p
     struct pbitc_graph *graph = importer->graph;
     if (!check_call(importer, place, proto, function))
         return true;
+    if (!pbitc_onnx_may_enter(importer, place))
+        return false;
     struct pbitc_value **arguments = find_arguments(importer, place, proto, function->n_input);
     const char *prefix = pbitc_arena_format(graph->arena, "%.200s/", place->name);
     struct pbitc_onnx_scope *scope = arguments && prefix ? pbitc_onnx_enter(importer, graph, prefix) : NULL;

@@ -188,7 +188,7 @@ static bool is_output(const struct pbitc_graph *graph, const struct pbitc_value 
 /// Loop and Scan need to know what they would have collected when they take no turn.
 static void declare_output(struct pbitc_value *value, const Onnx__TypeProto *type)
 {
-    if (!type || !type->tensor_type || value->type != PBITC_TYPE_NONE ||
+    if (!value->producer || !type || !type->tensor_type || value->type != PBITC_TYPE_NONE ||
         !pbitc_type_bytes((enum pbitc_type)type->tensor_type->elem_type))
         return;
     const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
@@ -299,10 +299,9 @@ bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer)
 bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
 {
     size_t values = proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer;
-    if (!pbitc_onnx_count(importer, 0, values))
-        return true;
-    return import_initializers(importer, proto) && import_inputs(importer, proto) &&
-           pbitc_onnx_import_nodes(importer, proto->node, proto->n_node) && import_outputs(importer, proto);
+    return pbitc_onnx_count(importer, 0, values) && import_initializers(importer, proto) &&
+           import_inputs(importer, proto) && pbitc_onnx_import_nodes(importer, proto->node, proto->n_node) &&
+           import_outputs(importer, proto);
 }
 
 /// Decodes an inner graph; the names in it live as long as the importer. *proto is NULL when it was refused.
@@ -340,9 +339,7 @@ bool pbitc_onnx_import_inner(struct pbitc_onnx_importer *importer, const struct 
     struct pbitc_graph *outer = importer->graph;
     struct pbitc_onnx_scope *parent = importer->scope;
     Onnx__GraphProto *proto;
-    if (!pbitc_onnx_may_enter(importer, place))
-        return true;
-    if (!decode_inner(importer, place, attribute, &proto))
+    if (!pbitc_onnx_may_enter(importer, place) || !decode_inner(importer, place, attribute, &proto))
         return false;
     if (!proto)
         return true;

@@ -150,7 +150,7 @@ static enum pbit_status import_model(struct pbitc_onnx_importer *importer)
     struct pbitc_graph *graph =
         pbitc_graph_create(importer->allocator, pbitc_onnx_text(importer->model->graph->name));
     importer->graph = graph;
-    if (!graph || !import_all(importer))
+    if ((!graph || !import_all(importer)) && !importer->over_limit)
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_MEMORY, &model, NULL, "out of memory");
     importer->graph = graph; // not where memory ran out
     pbitc_onnx_free_decoded(importer);

@@ -1,7 +1,7 @@
 // What the files of the importer share; private to converter/onnx.
 //
-// Functions that return bool return false only when memory has run out, which ends the import. Problems of
-// the model are noted, and the import goes on to find the others.
+// Functions that return bool return false only when memory or a limit has run out, which ends the import.
+// Problems of the model are noted, and the import goes on to find the others.
 #ifndef PBITC_ONNX_IMPORTER_H
 #define PBITC_ONNX_IMPORTER_H
 
@@ -41,11 +41,11 @@ struct pbitc_onnx_importer {
     struct pbitc_diagnostics *diagnostics;
     const char *folder; ///< of external data; NULL: none allowed
     const Onnx__ModelProto *model;
-    struct pbitc_onnx_scope *scope; ///< where we are
-    struct pbitc_graph *graph;      ///< the scope's
-    enum pbit_status status;        ///< the gravest so far
-    size_t node_count, value_count; ///< read so far
-    bool over_limit;
+    struct pbitc_onnx_scope *scope;                    ///< where we are
+    struct pbitc_graph *graph;                         ///< the scope's
+    enum pbit_status status;                           ///< the gravest so far
+    size_t node_count, value_count;                    ///< read so far
+    bool over_limit;                                   ///< noted; ends the import too
     struct pbitc_name_table *functions;                ///< of the model, by domain and name
     struct pbitc_onnx_decoded *decoded;                ///< inner graphs, to be freed at the end
     struct pbitc_onnx_unknown *unknown, *last_unknown; ///< operators that we do not have, in order

@@ -233,9 +233,7 @@ bool pbitc_onnx_import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodePro
     size_t values = 0;
     for (size_t i = 0; i < count; i++)
         values += protos[i]->n_input + protos[i]->n_output;
-    if (!pbitc_onnx_count(importer, count, values))
-        return true;
-    if (!name_nodes(importer, &body))
+    if (!pbitc_onnx_count(importer, count, values) || !name_nodes(importer, &body))
         return false;
     for (size_t i = 0; i < count; i++)
         if (!import_products(importer, &body, i))

@@ -44,6 +44,7 @@ bool pbitc_onnx_may_enter(struct pbitc_onnx_importer *importer, const struct pbi
 {
     if (importer->scope->depth + 1 < PBITC_ONNX_MAX_DEPTH)
         return true;
+    importer->over_limit = true;
     PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, NULL,
                        "inner graphs and functions are nested more than %d deep", PBITC_ONNX_MAX_DEPTH);
     return false;
