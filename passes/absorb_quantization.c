@@ -182,16 +182,18 @@ static const struct pbitc_value *input_behind(const struct pbitc_value *value)
 struct remainder {
     enum { NOTHING, RANGE, CLIP, CLIP_FOR_ACTIVATION, EXACT } form;
     const struct pbitc_value *ranged; ///< RANGE: what the range is of
+    struct pbitc_node *activation;    ///< CLIP_FOR_ACTIVATION: the one that goes
     float low, high;
 };
 
 /// Behind an activation: its bounds, where they are not narrower already.
 static struct remainder remainder_of_activation(const struct pbitc_context *context,
                                                 const struct quantized *quantized,
-                                                const struct pbitc_node *activation,
+                                                struct pbitc_node *activation,
                                                 const struct pbitc_function *function)
 {
-    struct remainder remainder = {.form = NOTHING, .ranged = activation->outputs[0]};
+    struct remainder remainder = {
+        .form = NOTHING, .ranged = activation->outputs[0], .activation = activation};
     pbitc_function_bounds(function, &remainder.low, &remainder.high);
     bool bounded = isfinite(remainder.low) && isfinite(remainder.high);
     remainder.low = fmaxf(remainder.low, quantized->low);
@@ -205,21 +207,37 @@ static struct remainder remainder_of_activation(const struct pbitc_context *cont
     return remainder;
 }
 
+/// The activation whose values these are, or the largest of them, when nobody else reads what lies in
+/// between.
+static struct pbitc_node *activation_behind(const struct pbitc_graph *graph, const struct pbitc_node *reader,
+                                            struct pbitc_function *function)
+{
+    for (struct pbitc_node *node;; reader = node) {
+        node = reader->inputs[0]->producer;
+        if (!node || pbitc_graph_only_consumer(graph, node->outputs[0]) != reader)
+            return NULL;
+        if ((node->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(node, function))
+            return node;
+        if (!passes_values_on(node) || node->output_count != 1)
+            return NULL;
+    }
+}
+
 static struct remainder find_remainder(const struct pbitc_graph *graph, const struct pbitc_context *context,
                                        const struct quantized *quantized)
 {
-    const struct pbitc_node *node = quantized->node, *producer = node->inputs[0]->producer;
+    const struct pbitc_node *node = quantized->node;
     const struct pbitc_value *value = node->inputs[0], *input = input_behind(value);
-    struct remainder remainder = {NOTHING, input, quantized->low, quantized->high};
+    struct remainder remainder = {NOTHING, input, NULL, quantized->low, quantized->high};
     struct pbitc_function function;
     if (input) {
         if (!context->calibration->pixel_step && !pbitc_find_range(context, input))
             remainder.form = RANGE;
         return remainder;
     }
-    if (pbitc_graph_only_consumer(graph, value) == node && producer &&
-        (producer->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(producer, &function))
-        return remainder_of_activation(context, quantized, producer, &function);
+    struct pbitc_node *activation = activation_behind(graph, node, &function);
+    if (activation)
+        return remainder_of_activation(context, quantized, activation, &function);
     if (quantized->low >= 0 && quantized->high > 0 && !is_nonnegative(value))
         remainder.form = CLIP;
     else if (!is_levels(value) && is_read_by_layer(graph, node->outputs[0]))
@@ -227,13 +245,28 @@ static struct remainder find_remainder(const struct pbitc_graph *graph, const st
     return remainder;
 }
 
-/// Takes the node out and puts what remains of it in front of `position`. Returns what is to be read instead;
-/// NULL when out of memory.
+/// A Clip takes the activation's place; nobody but the values on the way to the quantization read it. NULL:
+/// out of memory.
+static struct pbitc_value *clip_activation(struct pbitc_graph *graph, const struct remainder *remainder,
+                                           struct pbitc_value *value)
+{
+    struct pbitc_node *activation = remainder->activation, *position = activation->next;
+    struct pbitc_value *output = activation->outputs[0];
+    pbitc_graph_remove_node(graph, activation);
+    struct pbitc_value *clipped =
+        add_clip(graph, position, activation->name, activation->inputs[0], remainder->low, remainder->high);
+    if (clipped)
+        pbitc_graph_replace_uses(graph, output, clipped);
+    return clipped && value != output ? value : clipped;
+}
+
+/// Takes the node out and puts what remains of it in its place. Returns what is to be read instead; NULL when
+/// out of memory.
 static struct pbitc_value *leave(struct pbitc_graph *graph, struct pbitc_context *context,
                                  struct pbitc_node *node, const struct remainder *remainder)
 {
     struct pbitc_value *value = node->inputs[0];
-    struct pbitc_node *position = node->next, *activation = value->producer;
+    struct pbitc_node *position = node->next;
     pbitc_graph_remove_node(graph, node);
     switch (remainder->form) {
     case RANGE:
@@ -242,9 +275,7 @@ static struct pbitc_value *leave(struct pbitc_graph *graph, struct pbitc_context
     case CLIP:
         return add_clip(graph, position, node->name, value, remainder->low, remainder->high);
     case CLIP_FOR_ACTIVATION:
-        value = activation->inputs[0];
-        pbitc_graph_remove_node(graph, activation);
-        return add_clip(graph, position, activation->name, value, remainder->low, remainder->high);
+        return clip_activation(graph, remainder, value);
     case EXACT:
         return add_exact(graph, position, value, remainder->low, remainder->high);
     default:

@@ -125,6 +125,14 @@ bool pbitc_add_range(struct pbitc_graph *graph, struct pbitc_context *context,
     return true;
 }
 
+void pbitc_move_range(struct pbitc_context *context, const struct pbitc_value *from,
+                      const struct pbitc_value *to)
+{
+    for (struct pbitc_range *range = context->ranges; range; range = range->next)
+        if (range->value == from)
+            range->value = to;
+}
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value)
 {

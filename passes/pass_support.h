@@ -44,6 +44,10 @@ struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_no
 bool pbitc_add_range(struct pbitc_graph *graph, struct pbitc_context *context,
                      const struct pbitc_value *value, float low, float high);
 
+/// The range of `from`, if it has one, becomes that of `to`.
+void pbitc_move_range(struct pbitc_context *context, const struct pbitc_value *from,
+                      const struct pbitc_value *to);
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value);
 

@@ -19,8 +19,8 @@ static struct pbitc_node *activation_above(const struct pbitc_graph *graph, cons
 }
 
 /// x -> f -> a -> pool -> y becomes x -> pool -> p -> f -> y.
-static enum pbit_status sink(struct pbitc_graph *graph, struct pbitc_node *activation,
-                             struct pbitc_node *pool)
+static enum pbit_status sink(struct pbitc_graph *graph, struct pbitc_context *context,
+                             struct pbitc_node *activation, struct pbitc_node *pool)
 {
     struct pbitc_value *y = pool->outputs[0];
     struct pbitc_value *pooled = pbitc_graph_add_value(graph, pool->name, y->type, &y->shape);
@@ -29,6 +29,7 @@ static enum pbit_status sink(struct pbitc_graph *graph, struct pbitc_node *activ
     pool->outputs[0] = pooled;
     pooled->producer = pool;
     struct pbitc_node old = *activation;
+    pbitc_move_range(context, activation->outputs[0], y);
     pbitc_graph_remove_node(graph, activation);
     struct pbitc_node *moved =
         pbitc_graph_insert_node(graph, pool->next, old.name, old.op, old.inputs, old.input_count, &y, 1);
@@ -61,14 +62,15 @@ static struct pbitc_node *movement_above(const struct pbitc_graph *graph, const 
 }
 
 /// x -> movement -> m -> f -> y becomes x -> f -> a -> movement -> y.
-static enum pbit_status lift(struct pbitc_graph *graph, struct pbitc_node *movement,
-                             struct pbitc_node *activation)
+static enum pbit_status lift(struct pbitc_graph *graph, struct pbitc_context *context,
+                             struct pbitc_node *movement, struct pbitc_node *activation)
 {
     struct pbitc_value *x = movement->inputs[0], *y = activation->outputs[0];
     struct pbitc_value *activated = pbitc_graph_add_value(graph, activation->name, x->type, &x->shape);
     if (!activated)
         return PBIT_ERROR_MEMORY;
     struct pbitc_node old = *activation;
+    pbitc_move_range(context, y, activated);
     pbitc_graph_remove_node(graph, activation);
     struct pbitc_node *moved = pbitc_graph_insert_node(graph, movement, old.name, old.op, old.inputs,
                                                        old.input_count, &activated, 1);
@@ -94,10 +96,10 @@ enum pbit_status pbitc_sink_activations(struct pbitc_graph *graph, struct pbitc_
             pbitc_node_is(node, PBITC_OP_MaxPool) ? activation_above(graph, node) : NULL;
         enum pbit_status status = PBIT_OK;
         if (movement) {
-            status = lift(graph, movement, node);
+            status = lift(graph, context, movement, node);
             next = movement->previous; // the activation, which may rise further
         } else if (activation)
-            status = sink(graph, activation, node);
+            status = sink(graph, context, activation, node);
         if (status != PBIT_OK)
             return pbitc_out_of_memory(context);
         *changed |= movement || activation;

@@ -145,6 +145,10 @@ bool pbitc_onnx_import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodePro
 bool pbitc_onnx_read_functions(struct pbitc_onnx_importer *importer);
 const Onnx__FunctionProto *pbitc_onnx_find_function(const struct pbitc_onnx_importer *importer,
                                                     const char *domain, const char *name);
+/// onnx_contributed.c. An operator of ONNX Runtime as a function of standard ones, for this call; *function
+/// NULL: none that we know.
+bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
+                                 const Onnx__FunctionProto **function);
 bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
                             const Onnx__NodeProto *proto, const Onnx__FunctionProto *function);
 /// In a function body an attribute may refer to one of the call. False: the call does not have it, or a

@@ -211,6 +211,8 @@ static bool import_node(struct pbitc_onnx_importer *importer, const struct body 
     int opset;
     const Onnx__FunctionProto *function = pbitc_onnx_find_function(importer, proto->domain, proto->op_type);
     struct pbitc_onnx_place place = {.name = name, .op = proto->op_type};
+    if (!function && !pbitc_onnx_find_contributed(importer, proto, &function))
+        return false;
     if (function)
         return pbitc_onnx_import_call(importer, &place, proto, function);
     if (!inputs || !outputs || !find_operator(importer, proto, name, &opset, &op))

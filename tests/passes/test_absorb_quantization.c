@@ -78,6 +78,39 @@ START_TEST(a_second_rounding_of_the_same_values_leaves_nothing)
 }
 END_TEST
 
+START_TEST(a_relu_gets_its_bound_from_behind_the_pool)
+{
+    struct pass_case *c = pass_case_create();
+    struct pbitc_value *x = pass_node(c, "Relu", conv(c, pass_input(c, SHAPE(1, 2, 4, 4))), NULL, NULL);
+    x = pass_node(c, "MaxPool", x, NULL, NULL);
+    INTS(c, "kernel_shape", 2, 2);
+    pass_output(c, conv(c, pass_round_trip(c, x, FINE, 0)));
+    expect_absorbed(c);
+    ck_assert_uint_eq(pass_count(c, "Relu"), 0);
+    expect_clip(pass_find(c, "Clip"), 0, 255 * FINE);
+    pass_case_destroy(c);
+}
+END_TEST
+
+/// LeakyRelu has no Clip to carry its range; sink-activations takes it along.
+START_TEST(a_range_follows_its_activation)
+{
+    struct pass_case *c = pass_case_create();
+    struct pbitc_value *x = pass_round_trip(c, pass_input(c, SHAPE(1, 2, 4, 4)), FINE, 128);
+    x = pass_node(c, "LeakyRelu", conv(c, x), NULL, NULL);
+    x = pass_node(c, "MaxPool", pass_round_trip(c, x, FINE, 128), NULL, NULL);
+    INTS(c, "kernel_shape", 2, 2);
+    pass_output(c, conv(c, x));
+    c->context.metadata = "{}";
+    ck_assert_int_eq(pbitc_pipeline_run(c->graph, &c->context), PBIT_OK);
+    const struct pbitc_node *neuron = pass_find(c, "PBit");
+    size_t count;
+    ck_assert_float_eq(*pbitc_node_floats(neuron, "low", &count), -2);
+    ck_assert_float_eq(*pbitc_node_floats(neuron, "high", &count), 127 * FINE);
+    pass_case_destroy(c);
+}
+END_TEST
+
 START_TEST(a_sum_that_a_layer_reads_keeps_its_levels)
 {
     struct pass_case *c = pass_case_create();
@@ -183,6 +216,7 @@ END_TEST
 
 PASS_MAIN("absorb-quantization", the_input_tells_its_range, a_relu_gets_an_upper_bound,
           the_lowest_level_was_the_relu, a_second_rounding_of_the_same_values_leaves_nothing,
+          a_relu_gets_its_bound_from_behind_the_pool, a_range_follows_its_activation,
           a_sum_that_a_layer_reads_keeps_its_levels, around_an_addition_nothing_stays,
           an_output_keeps_its_name, quant_of_qonnx, other_parameters_on_the_way_back_are_another_function,
           a_quantized_model_needs_no_images, what_has_no_scale_is_named)
