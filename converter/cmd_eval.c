@@ -187,11 +187,37 @@ static int evaluate(struct pbitc_eval_run *run)
     if (status != PBIT_OK)
         return pbitc_exit_code(status);
     status = pbitc_eval_measure(run, &report);
-    if (pbitc_rank() > 0)
-        return pbitc_exit_code(status);
+    if (pbitc_rank() > 0) // rank 0 speaks for all that were stopped
+        return status == PBIT_ERROR_STOPPED ? PBITC_EXIT_DONE : pbitc_exit_code(status);
     if (status == PBIT_ERROR_STOPPED)
         status = keep_partial(run, report);
     return status == PBIT_OK ? conclude(run, report) : pbitc_exit_code(status);
+}
+
+/// The whole command on this rank; only rank 0 writes and prints.
+static int run_rank(struct pbitc_eval_run *run, struct pbitc_eval_arguments *arguments)
+{
+    enum pbit_status status = pbitc_model_file_open(&run->model, arguments->model, run->diagnostics);
+    int code = status == PBIT_OK ? check_kind(arguments, &run->model) : pbitc_exit_code(status);
+    int worst = pbitc_ranks_largest(code);
+    if (worst == PBITC_EXIT_DONE)
+        code = evaluate(run);
+    else if (code == PBITC_EXIT_DONE)
+        code = worst;
+    pbitc_eval_close(run);
+    return code;
+}
+
+/// On the ranks but 0: a problem is told when rank 0 does not have one to tell.
+static int run_other_rank(struct pbitc_eval_run *run, struct pbitc_eval_arguments *arguments)
+{
+    run->diagnostics = pbitc_diagnostics_create(); // may be NULL: then nothing is told
+    int code = run_rank(run, arguments), code_0 = PBITC_EXIT_DONE;
+    pbitc_ranks_share(&code_0, sizeof(code_0));
+    if (run->diagnostics && code_0 == PBITC_EXIT_DONE)
+        pbitc_diagnostics_print(run->diagnostics, stderr);
+    pbitc_diagnostics_destroy(run->diagnostics);
+    return code;
 }
 
 int pbitc_cmd_eval(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
@@ -204,15 +230,13 @@ int pbitc_cmd_eval(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
     code = check_arguments(&arguments);
     if (code != PBITC_EXIT_DONE)
         return code;
-    enum pbit_status status = pbitc_model_file_open(&run.model, arguments.model, diagnostics);
-    if (status != PBIT_OK)
-        return pbitc_exit_code(status);
-    code = check_kind(&arguments, &run.model);
-    if (code == PBITC_EXIT_DONE) {
-        pbitc_ranks_begin();
-        code = evaluate(&run);
-        pbitc_ranks_end();
+    pbitc_ranks_begin();
+    if (pbitc_rank() > 0) {
+        code = run_other_rank(&run, &arguments);
+    } else {
+        code = run_rank(&run, &arguments);
+        pbitc_ranks_share(&code, sizeof(code));
     }
-    pbitc_eval_close(&run);
+    pbitc_ranks_end();
     return code;
 }

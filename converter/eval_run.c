@@ -425,13 +425,15 @@ enum pbit_status pbitc_eval_measure(struct pbitc_eval_run *run, struct pbitc_acc
 {
     *report = NULL;
     enum pbit_status status = measure_share(run);
-    bool kept = status == PBIT_OK || status == PBIT_ERROR_STOPPED;
-    bool all_kept = pbitc_ranks_largest(!kept) == 0;
-    if (!all_kept)
-        return kept ? PBIT_ERROR_INTERNAL : status;
-    bool stopped = pbitc_ranks_largest(status == PBIT_ERROR_STOPPED) != 0;
-    if (run->measured->measured_images && !pbitc_report_derive(run->measured))
-        return pbitc_report_memory(run->diagnostics);
+    bool stopped = status == PBIT_ERROR_STOPPED;
+    if ((status == PBIT_OK || stopped) && run->measured->measured_images)
+        status = pbitc_report_derive(run->measured) ? PBIT_OK : pbitc_report_memory(run->diagnostics);
+    else if (stopped)
+        status = PBIT_OK;
+    stopped = pbitc_ranks_largest(stopped) != 0;
+    int worst = pbitc_ranks_largest((int)status);
+    if (worst != PBIT_OK)
+        return status != PBIT_OK ? status : (enum pbit_status)worst;
     status = gather(run);
     if (status == PBIT_OK && pbitc_rank() == 0)
         status = put_together(run, report);

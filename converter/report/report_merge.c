@@ -206,9 +206,9 @@ static bool copy_head(struct pbitc_accuracy_report *sum, const struct pbitc_accu
         return false;
     if (part->has_baseline)
         sum->baseline = *baseline;
-    memcpy(sum->layers, part->layers, part->layer_count * sizeof(*sum->layers));
     for (size_t i = 0; i < sum->layer_count; i++) {
         struct pbitc_report_layer *layer = &sum->layers[i];
+        *layer = part->layers[i];
         layer->elements = layer->level_sum = layer->zeros = layer->full = layer->loss_agreed = 0;
     }
     return true;

@@ -1,6 +1,5 @@
+// The ranks that mpirun started; only with the Meson option `mpi`, in place of ranks_alone.c.
 #include "converter/ranks.h"
-
-#ifdef PBITC_MPI
 
 #include <limits.h>
 #include <mpi.h>
@@ -85,43 +84,3 @@ bool pbitc_ranks_gather(const char *text, char **texts)
         good = receive(rank, &texts[rank]) && good;
     return good;
 }
-
-#else
-
-void pbitc_ranks_begin(void)
-{
-}
-
-void pbitc_ranks_end(void)
-{
-}
-
-int pbitc_rank(void)
-{
-    return 0;
-}
-
-int pbitc_rank_count(void)
-{
-    return 1;
-}
-
-int pbitc_ranks_largest(int value)
-{
-    return value;
-}
-
-void pbitc_ranks_share(void *bytes, size_t size)
-{
-    (void)bytes;
-    (void)size;
-}
-
-bool pbitc_ranks_gather(const char *text, char **texts)
-{
-    (void)text;
-    (void)texts;
-    return true;
-}
-
-#endif
