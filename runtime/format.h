@@ -155,6 +155,19 @@ static inline int32_t pbit_saturate(int64_t value)
     return value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : (int32_t)value;
 }
 
+/// M_L = (2 * M + L) / (2 * L) of a CONV's multiplier M, without a 64-bit division.
+static inline int32_t pbit_level_multiplier(uint32_t multiplier, uint32_t levels)
+{
+    return (int32_t)(multiplier / levels + (2 * (multiplier % levels) + levels) / (2 * levels));
+}
+
+/// The tensor of an output.
+static inline uint32_t pbit_output_tensor(const struct pbit_model *model, uint32_t output)
+{
+    return pbit_load_u32(model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS) +
+                         (size_t)output * PBIT_PORT_BYTES);
+}
+
 /// A NEURON that draws (FORMAT.md, section 5).
 static inline int pbit_operation_draws(const struct pbit_operation *operation)
 {

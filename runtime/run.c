@@ -118,10 +118,8 @@ static void clear_outputs(const struct pbit_model *model, int64_t *const *sums)
 static void add_outputs(const struct run *run, int64_t *const *sums)
 {
     const struct pbit_model *model = run->model;
-    const uint8_t *records = model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS);
     for (uint32_t o = 0; o < model->output_count; o++) {
-        struct pbit_tensor tensor =
-            pbit_model_tensor(model, pbit_load_u32(records + (size_t)o * PBIT_PORT_BYTES));
+        struct pbit_tensor tensor = pbit_model_tensor(model, pbit_output_tensor(model, o));
         const int32_t *z = (const int32_t *)(run->workspace + tensor.workspace_offset);
         size_t elements = pbit_tensor_elements(&tensor);
         for (size_t i = 0; i < elements; i++)

@@ -123,12 +123,6 @@ static int32_t sum_outside(const struct channel *channel, struct pbit_taps taps_
     return sum;
 }
 
-/// M_L = (2 * M + L) / (2 * L), without a 64-bit division.
-static int32_t multiplier_of_levels(uint32_t multiplier, uint32_t levels)
-{
-    return (int32_t)(multiplier / levels + (2 * (multiplier % levels) + levels) / (2 * levels));
-}
-
 /// The rows of `part` for channel k, whose unpacked weights the channel holds. out: the first row's element
 /// k.
 static void convolve(const struct pbit_model *model, const struct pbit_operation *conv,
@@ -138,7 +132,7 @@ static void convolve(const struct pbit_model *model, const struct pbit_operation
     const struct pbit_window *window = &conv->window;
     const struct pbit_tensor *input = channel->input;
     int32_t multiplier = pbit_load_i32(model->bytes + conv->multipliers + 4 * (size_t)k);
-    int32_t level_multiplier = multiplier_of_levels((uint32_t)multiplier, part->levels);
+    int32_t level_multiplier = pbit_level_multiplier((uint32_t)multiplier, part->levels);
     int64_t bias = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
     for (uint32_t oy = part->first_row; oy < part->first_row + part->rows; oy++) {
         int64_t y = (int64_t)oy * window->stride_y - window->pad_y;

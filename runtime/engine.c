@@ -1,0 +1,429 @@
+// The fast executor. Operations run one after the other, each for a whole block of instances (image and
+// pass), so that dense layers read their weights once for all of them.
+#include "runtime/engine.h"
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
+}
+
+enum pbit_cpu pbit_cpu_present(void)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni"))
+        return PBIT_CPU_AVX512;
+    if (__builtin_cpu_supports("avx2"))
+        return PBIT_CPU_AVX2;
+#endif
+    return PBIT_CPU_SCALAR;
+}
+
+const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
+{
+    static const struct pbit_engine_kernels kernels[] = {
+        [PBIT_CPU_SCALAR] = {"scalar", 0, 0, NULL, NULL, NULL},
+#ifdef __x86_64__
+        [PBIT_CPU_AVX2] = {"avx2", 8, 1, pbit_packed_conv_avx2, pbit_fast_neuron_avx2,
+                           pbit_fast_maxpool_avx2},
+        [PBIT_CPU_AVX512] = {"avx512", 16, 0, pbit_packed_conv_avx512, pbit_fast_neuron_avx512,
+                             pbit_fast_maxpool_avx512},
+#endif
+    };
+    return (unsigned)cpu < sizeof(kernels) / sizeof(kernels[0]) ? &kernels[cpu] : NULL;
+}
+
+const char *pbit_cpu_name(enum pbit_cpu cpu)
+{
+    const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
+    return kernels && kernels->name ? kernels->name : "unknown";
+}
+
+static void describe_operation(const struct pbit_model *model, uint32_t index,
+                               struct pbit_engine_operation *described)
+{
+    *described = (struct pbit_engine_operation){.operation = pbit_model_operation(model, index)};
+    described->input_index = pbit_operation_input(model, &described->operation, 0);
+    described->input = pbit_model_tensor(model, described->input_index);
+    described->output = pbit_model_tensor(model, described->operation.output);
+}
+
+/// Scratch memory of a CONV: the padded inputs of a block of dense layers, or of one image, and the
+/// multipliers; of the scalar kernel, a row of weights.
+static size_t scratch_of(const struct pbit_engine_operation *operation)
+{
+    if (operation->operation.kind != PBIT_OPERATION_CONV)
+        return 0;
+    size_t padded = (size_t)operation->padded.height * operation->padded.width * operation->input.channels;
+    if (!operation->packed)
+        return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
+               sizeof(int16_t);
+    return operation->conv.channels * sizeof(int32_t) + PBIT_ENGINE_INSTANCES * round_up(padded);
+}
+
+/// Builds the engine in `memory`, or counts its bytes.
+static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu cpu,
+                                 struct pbit_engine_memory *memory)
+{
+    const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
+    struct pbit_engine *engine = pbit_engine_take(memory, sizeof(*engine));
+    struct pbit_engine_operation *operations =
+        pbit_engine_take(memory, model->operation_count * sizeof(*operations));
+    uint8_t *tensor_random = pbit_engine_take(memory, model->tensor_count);
+    size_t scratch = 0;
+    for (uint32_t i = 0; i < model->operation_count; i++) {
+        struct pbit_engine_operation one, *operation = memory->base ? &operations[i] : &one;
+        describe_operation(model, i, operation);
+        if (kernels->lanes && operation->operation.kind == PBIT_OPERATION_CONV)
+            pbit_pack_conv(memory, model, kernels->lanes, operation);
+        if (kernels->lanes && operation->operation.kind == PBIT_OPERATION_NEURON)
+            pbit_pack_neuron(memory, model, operation);
+        scratch = scratch_of(operation) > scratch ? scratch_of(operation) : scratch;
+    }
+    if (!memory->base)
+        return NULL;
+    memset(tensor_random, 0, model->tensor_count);
+    for (uint32_t i = model->first_random; i < model->operation_count; i++)
+        tensor_random[operations[i].operation.output] = 1;
+    *engine =
+        (struct pbit_engine){.model = *model,
+                             .kernels = kernels,
+                             .operations = operations,
+                             .tensor_random = tensor_random,
+                             .scratch_bytes = scratch,
+                             .tensors_bytes = round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
+    return engine;
+}
+
+size_t pbit_engine_bytes(const struct pbit_model *model, enum pbit_cpu cpu)
+{
+    struct pbit_engine_memory memory = {NULL, 0};
+    if (!pbit_engine_kernels(cpu))
+        return 0;
+    build(model, cpu, &memory);
+    return memory.used;
+}
+
+enum pbit_status pbit_engine_create(const struct pbit_model *model, enum pbit_cpu cpu, void *memory,
+                                    size_t bytes, const struct pbit_engine **engine)
+{
+    if (!model || !engine || !memory || (uintptr_t)memory % PBIT_ENGINE_ALIGNMENT ||
+        !pbit_engine_kernels(cpu))
+        return PBIT_ERROR_ARGUMENT;
+    if (cpu > pbit_cpu_present())
+        return PBIT_ERROR_UNSUPPORTED;
+    if (bytes < pbit_engine_bytes(model, cpu))
+        return PBIT_ERROR_WORKSPACE;
+    struct pbit_engine_memory taken = {memory, 0};
+    *engine = build(model, cpu, &taken);
+    return PBIT_OK;
+}
+
+/// Passes that run at once when `images` images do.
+static uint32_t passes_at_once(size_t images)
+{
+    return images < PBIT_ENGINE_INSTANCES ? (uint32_t)(PBIT_ENGINE_INSTANCES / images) : 1;
+}
+
+size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images)
+{
+    size_t instances = images * (1 + passes_at_once(images ? images : 1));
+    return instances * engine->tensors_bytes + engine->scratch_bytes + 2 * PBIT_ENGINE_ALIGNMENT;
+}
+
+/// A block of instances: image i / passes in pass first_pass + i % passes.
+struct block {
+    const struct pbit_engine *engine;
+    const struct pbit_options *options;
+    const uint8_t *const *inputs;
+    uint8_t *fixed, *random; ///< tensors that are the same in every pass, by image; the others, by instance
+    uint8_t *scratch;
+    size_t images;
+    uint32_t passes, first_pass;
+    uint32_t draws;
+    enum pbit_sampler sampler;
+};
+
+static const uint8_t *input_of(const struct block *block, uint32_t tensor_index,
+                               const struct pbit_tensor *tensor, size_t instance)
+{
+    const struct pbit_engine *engine = block->engine;
+    size_t image = instance / block->passes;
+    if (tensor_index < engine->model.input_count)
+        return block->inputs[image * engine->model.input_count + tensor_index];
+    uint8_t *tensors = engine->tensor_random[tensor_index] ? block->random + instance * engine->tensors_bytes
+                                                           : block->fixed + image * engine->tensors_bytes;
+    return tensors + tensor->workspace_offset;
+}
+
+static uint8_t *output_of(const struct block *block, const struct pbit_engine_operation *operation,
+                          size_t instance)
+{
+    return (uint8_t *)(uintptr_t)input_of(block, operation->operation.output, &operation->output, instance);
+}
+
+static void copy_padded(const struct pbit_engine_operation *operation, const uint8_t *in, uint8_t *to)
+{
+    const struct pbit_padded *padded = &operation->padded;
+    const struct pbit_tensor *input = &operation->input;
+    size_t line = (size_t)padded->width * input->channels, taken = (size_t)input->width * input->channels;
+    size_t left = (size_t)operation->operation.window.pad_x * input->channels;
+    for (uint32_t y = 0; y < padded->height; y++, to += line) {
+        int64_t from = (int64_t)y - operation->operation.window.pad_y;
+        if (from < 0 || from >= input->height) {
+            memset(to, 0, line);
+            continue;
+        }
+        memset(to, 0, left);
+        memcpy(to + left, in + (size_t)from * taken, taken);
+        memset(to + left + taken, 0, line - left - taken);
+    }
+}
+
+static void convolve_pixels(const struct block *block, const struct pbit_engine_operation *operation,
+                            const int32_t *multipliers, const struct pbit_pixels *pixels)
+{
+    block->engine->kernels->convolve(&operation->conv, multipliers, operation->operation.shift,
+                                     operation->output.channels, pixels);
+}
+
+/// One pixel of output: the instances are the pixels.
+static void convolve_dense(const struct block *block, const struct pbit_engine_operation *operation,
+                           size_t instances, const int32_t *multipliers, uint8_t *scratch)
+{
+    size_t padded =
+        round_up((size_t)operation->padded.height * operation->padded.width * operation->input.channels);
+    int copied = operation->padded.copied || operation->input_index < block->engine->model.input_count ||
+                 !block->engine->tensor_random[operation->input_index];
+    for (size_t first = 0, count; first < instances; first += count) {
+        count = instances - first < PBIT_ENGINE_INSTANCES ? instances - first : PBIT_ENGINE_INSTANCES;
+        for (size_t i = 0; copied && i < count; i++)
+            copy_padded(operation, input_of(block, operation->input_index, &operation->input, first + i),
+                        scratch + i * padded);
+        struct pbit_pixels pixels = {
+            .in = copied ? scratch : input_of(block, operation->input_index, &operation->input, first),
+            .in_stride = copied ? padded : block->engine->tensors_bytes,
+            .out = (int32_t *)output_of(block, operation, first),
+            .out_stride = block->engine->tensors_bytes / sizeof(int32_t),
+            .count = (uint32_t)count,
+            .constants = operation->conv.constants};
+        convolve_pixels(block, operation, multipliers, &pixels);
+    }
+}
+
+static void convolve_image(const struct block *block, const struct pbit_engine_operation *operation,
+                           size_t instance, const int32_t *multipliers, uint8_t *scratch)
+{
+    const struct pbit_packed_conv *conv = &operation->conv;
+    const struct pbit_window *window = &operation->operation.window;
+    const uint8_t *in = input_of(block, operation->input_index, &operation->input, instance);
+    int32_t *out = (int32_t *)output_of(block, operation, instance);
+    size_t channels = operation->input.channels, line = operation->padded.width * channels;
+    if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
+        copy_padded(operation, in, scratch);
+        in = scratch;
+    }
+    for (uint32_t y = 0; y < operation->output.height; y++) {
+        struct pbit_pixels pixels = {
+            .in = in + (size_t)y * window->stride_y * line,
+            .in_stride = window->stride_x * channels,
+            .out = out + (size_t)y * operation->output.width * operation->output.channels,
+            .out_stride = operation->output.channels,
+            .count = operation->output.width,
+            .constants = conv->constants + (size_t)conv->row_class[y] * conv->columns * conv->channels,
+            .column_class = conv->column_class};
+        convolve_pixels(block, operation, multipliers, &pixels);
+    }
+}
+
+static int is_fast(const struct block *block, const struct pbit_engine_operation *operation, uint32_t levels)
+{
+    return operation->packed &&
+           (!block->engine->kernels->narrow || 2 * levels * operation->conv.largest_weight <= INT16_MAX);
+}
+
+static void convolve(const struct block *block, const struct pbit_engine_operation *operation,
+                     size_t instances)
+{
+    const struct pbit_packed_conv *conv = &operation->conv;
+    uint32_t levels = pbit_tensor_levels(&operation->input, block->draws);
+    if (!is_fast(block, operation, levels)) {
+        for (size_t i = 0; i < instances; i++)
+            pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
+                      levels, input_of(block, operation->input_index, &operation->input, i),
+                      (int32_t *)output_of(block, operation, i), (int16_t *)block->scratch);
+        return;
+    }
+    int32_t *multipliers = (int32_t *)block->scratch;
+    uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
+    for (uint32_t k = 0; k < conv->channels; k++)
+        multipliers[k] = pbit_level_multiplier(conv->multipliers[k], levels);
+    if (operation->output.height == 1 && operation->output.width == 1) {
+        convolve_dense(block, operation, instances, multipliers, scratch);
+        return;
+    }
+    for (size_t i = 0; i < instances; i++)
+        convolve_image(block, operation, i, multipliers, scratch);
+}
+
+static void draw(const struct block *block, const struct pbit_engine_operation *operation, size_t instance)
+{
+    const struct pbit_draw draw = {.seed = block->options->seed,
+                                   .image = block->options->image + instance / block->passes,
+                                   .sample = block->first_pass + (uint32_t)(instance % block->passes),
+                                   .levels = pbit_tensor_levels(&operation->output, block->draws),
+                                   .sampler = block->sampler};
+    const int32_t *in = (const int32_t *)input_of(block, operation->input_index, &operation->input, instance);
+    uint8_t *out = output_of(block, operation, instance);
+    if (!operation->packed)
+        pbit_neuron(&block->engine->model, &operation->operation, &operation->output, &draw, in, out);
+    else
+        block->engine->kernels->draw(&operation->neuron, &operation->operation, &draw,
+                                     pbit_tensor_elements(&operation->output), in, out);
+}
+
+static void execute_one(const struct block *block, const struct pbit_engine_operation *operation,
+                        size_t instance)
+{
+    const struct pbit_model *model = &block->engine->model;
+    const struct pbit_operation *op = &operation->operation;
+    const struct pbit_tensor *output = &operation->output;
+    const uint8_t *in = input_of(block, operation->input_index, &operation->input, instance);
+    uint8_t *out = output_of(block, operation, instance);
+    size_t element = output->kind == PBIT_FIXED ? sizeof(int32_t) : sizeof(uint8_t);
+    switch (op->kind) {
+    case PBIT_OPERATION_NEURON:
+        draw(block, operation, instance);
+        break;
+    case PBIT_OPERATION_MAXPOOL:
+        if (pbit_pool_is_inside(op, &operation->input, output) && block->engine->kernels->maxpool)
+            block->engine->kernels->maxpool(op, &operation->input, output, in, out);
+        else if (output->kind == PBIT_FIXED)
+            pbit_maxpool_fixed(op, &operation->input, output, (const int32_t *)in, (int32_t *)out);
+        else
+            pbit_maxpool_levels(op, &operation->input, output, in, out);
+        break;
+    case PBIT_OPERATION_SUMPOOL:
+        pbit_sumpool(op, &operation->input, output, (const int32_t *)in, (int32_t *)out);
+        break;
+    case PBIT_OPERATION_ADD: {
+        uint32_t index = pbit_operation_input(model, op, 1);
+        struct pbit_tensor second = pbit_model_tensor(model, index);
+        pbit_add((const int32_t *)in, (const int32_t *)input_of(block, index, &second, instance),
+                 (int32_t *)out, pbit_tensor_elements(output));
+        break;
+    }
+    case PBIT_OPERATION_CONCAT:
+        for (uint32_t i = 0, channels = 0; i < op->input_count; i++) {
+            uint32_t index = pbit_operation_input(model, op, i);
+            struct pbit_tensor part = pbit_model_tensor(model, index);
+            pbit_concat_part(&part, output, channels, element, input_of(block, index, &part, instance), out);
+            channels += part.channels;
+        }
+        break;
+    case PBIT_OPERATION_PERMUTE:
+        pbit_permute(model, op, output, element, in, out);
+        break;
+    }
+}
+
+static void execute(const struct block *block, uint32_t index)
+{
+    const struct pbit_engine_operation *operation = &block->engine->operations[index];
+    size_t instances = block->images * block->passes;
+    if (operation->operation.kind == PBIT_OPERATION_CONV)
+        convolve(block, operation, instances);
+    for (size_t i = 0; i < instances; i++) {
+        if (operation->operation.kind != PBIT_OPERATION_CONV)
+            execute_one(block, operation, i);
+        if (block->options->observe)
+            block->options->observe(block->options->state, index, output_of(block, operation, i));
+    }
+}
+
+/// Adds the outputs of pass first_pass + pass.
+static void add_outputs(const struct block *block, uint32_t pass, int64_t *const *sums)
+{
+    const struct pbit_model *model = &block->engine->model;
+    for (uint32_t o = 0; o < model->output_count; o++) {
+        uint32_t index = pbit_output_tensor(model, o);
+        struct pbit_tensor tensor = pbit_model_tensor(model, index);
+        size_t elements = pbit_tensor_elements(&tensor);
+        for (size_t image = 0; image < block->images; image++) {
+            const int32_t *z = (const int32_t *)input_of(block, index, &tensor, image * block->passes + pass);
+            int64_t *sum = sums[image * model->output_count + o];
+            for (size_t i = 0; i < elements; i++)
+                sum[i] += z[i];
+        }
+    }
+}
+
+static enum pbit_status run_passes(struct block *block, uint32_t samples, int64_t *const *sums)
+{
+    const struct pbit_options *options = block->options;
+    uint32_t at_once = passes_at_once(block->images);
+    for (block->first_pass = 0; block->first_pass < samples; block->first_pass += block->passes) {
+        block->passes = samples - block->first_pass < at_once ? samples - block->first_pass : at_once;
+        for (uint32_t i = block->engine->model.first_random; i < block->engine->model.operation_count; i++)
+            execute(block, i);
+        for (uint32_t pass = 0; pass < block->passes; pass++) {
+            uint32_t done = block->first_pass + pass + 1;
+            add_outputs(block, pass, sums);
+            if (options->after_sample && options->after_sample(options->state, done, sums))
+                return done < samples ? PBIT_ERROR_STOPPED : PBIT_OK;
+        }
+    }
+    return PBIT_OK;
+}
+
+static int has_all_ports(const struct pbit_model *model, size_t images, const uint8_t *const *inputs,
+                         int64_t *const *sums)
+{
+    for (size_t i = 0; i < images * model->input_count; i++)
+        if (!inputs[i])
+            return 0;
+    for (size_t o = 0; o < images * model->output_count; o++)
+        if (!sums[o])
+            return 0;
+    return 1;
+}
+
+enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct pbit_options *options,
+                                 size_t images, const uint8_t *const *inputs, int64_t *const *sums,
+                                 void *workspace, size_t workspace_bytes)
+{
+    if (!engine || !options || !inputs || !sums || !workspace || images == 0)
+        return PBIT_ERROR_ARGUMENT;
+    const struct pbit_model *model = &engine->model;
+    if ((uintptr_t)workspace % PBIT_ENGINE_ALIGNMENT || !has_all_ports(model, images, inputs, sums))
+        return PBIT_ERROR_ARGUMENT;
+    uint32_t draws = options->draws ? options->draws : pbit_model_default_draws(model);
+    uint32_t samples = options->samples ? options->samples : pbit_model_default_samples(model);
+    if (draws > pbit_model_max_draws(model) || samples > pbit_model_max_samples(model))
+        return PBIT_ERROR_RANGE;
+    if ((unsigned)options->sampler > PBIT_SAMPLER_MIDPOINT)
+        return PBIT_ERROR_ARGUMENT;
+    if (workspace_bytes < pbit_engine_workspace_bytes(engine, images))
+        return PBIT_ERROR_WORKSPACE;
+    uint8_t *fixed = workspace;
+    uint8_t *random = fixed + images * engine->tensors_bytes;
+    struct block block = {.engine = engine,
+                          .options = options,
+                          .inputs = inputs,
+                          .fixed = fixed,
+                          .random = random,
+                          .scratch = random + images * passes_at_once(images) * engine->tensors_bytes +
+                                     PBIT_ENGINE_ALIGNMENT, // kernels read a little beyond a tensor
+                          .images = images,
+                          .passes = 1,
+                          .draws = draws,
+                          .sampler = options->sampler ? options->sampler : pbit_model_sampler(model)};
+    for (size_t image = 0; image < images; image++)
+        for (uint32_t o = 0; o < model->output_count; o++)
+            memset(sums[image * model->output_count + o], 0,
+                   pbit_model_output(model, o).elements * sizeof(int64_t));
+    for (uint32_t i = 0; i < model->first_random; i++)
+        execute(&block, i);
+    return run_passes(&block, samples, sums);
+}

@@ -1,0 +1,43 @@
+// Kernels in plain C that compilers turn into vectors, compiled once for each kind of processor. Bits as the
+// scalar ones.
+#ifndef PBIT_FAST_KERNELS_H
+#define PBIT_FAST_KERNELS_H
+
+#include "runtime/kernels/kernels.h"
+
+enum { PBIT_BUCKETS = 2048 };
+
+/// The tables of one NEURON, in the processor's own byte order.
+struct pbit_fast_neuron {
+    const int32_t *table;   ///< theta[257] or p[segments + 1]; NULL for linear
+    const int32_t *buckets; ///< theta: the first segment that a z of this bucket may be in, [PBIT_BUCKETS]
+    uint32_t bucket_shift;  ///< z - theta[0] of a bucket
+    uint32_t steps;         ///< segments that a bucket may span, beyond the first
+};
+
+typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
+                                       const struct pbit_operation *neuron, const struct pbit_draw *draw,
+                                       size_t count, const int32_t *in, uint8_t *out);
+
+pbit_fast_neuron_function pbit_fast_neuron_avx512, pbit_fast_neuron_avx2;
+
+/// MAXPOOL, of levels or fixed, whose taps are all inside the image.
+typedef void pbit_fast_maxpool_function(const struct pbit_operation *pool, const struct pbit_tensor *input,
+                                        const struct pbit_tensor *output, const void *in, void *out);
+
+pbit_fast_maxpool_function pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2;
+
+static inline int pbit_pool_is_inside(const struct pbit_operation *pool, const struct pbit_tensor *input,
+                                      const struct pbit_tensor *output)
+{
+    const struct pbit_window *window = &pool->window;
+    return window->pad_y == 0 && window->pad_x == 0 &&
+           (uint64_t)(output->height - 1) * window->stride_y +
+                   (uint64_t)(window->kernel_y - 1) * window->dilation_y <
+               input->height &&
+           (uint64_t)(output->width - 1) * window->stride_x +
+                   (uint64_t)(window->kernel_x - 1) * window->dilation_x <
+               input->width;
+}
+
+#endif

@@ -1,0 +1,150 @@
+// NEURON; see fast_kernels.h. NAMED(x) is the name of x for this kind of processor.
+#include "runtime/kernels/fast_kernels.h"
+
+enum { BLOCK = PBIT_LANES };
+
+/// One step of every lane: 16 random bits each.
+static inline void next_random(struct pbit_lanes *lanes, uint32_t random[BLOCK])
+{
+    for (int j = 0; j < BLOCK; j++) {
+        uint32_t s = lanes->state[j];
+        s ^= s << 13;
+        s ^= s >> 17;
+        s ^= s << 5;
+        lanes->state[j] = s;
+        random[j] = s >> 16;
+    }
+}
+
+static inline void find_linear(const int32_t z[BLOCK], int32_t probability[BLOCK])
+{
+    for (int j = 0; j < BLOCK; j++)
+        probability[j] = z[j] < 0 ? 0 : z[j] > PBIT_ONE ? PBIT_ONE : z[j];
+}
+
+/// The number of u with theta(u) < z, as count_below in neuron.c finds it; the quotient is exact in double:
+/// both numbers have less than 53 bits, and what is no integer is farther from one than doubles near 256 are
+/// apart.
+static inline void find_theta(const struct pbit_fast_neuron *tables, const int32_t z[BLOCK],
+                              int32_t probability[BLOCK])
+{
+    const int32_t *theta = tables->table;
+    int32_t least = theta[0], most = theta[PBIT_THETA_ENTRIES - 1], low[BLOCK], start[BLOCK], end[BLOCK];
+    for (int j = 0; j < BLOCK; j++) {
+        int32_t inside = z[j] < least ? least : z[j] > most ? most : z[j];
+        low[j] = tables->buckets[((uint32_t)inside - (uint32_t)least) >> tables->bucket_shift];
+    }
+    for (uint32_t step = 0; step < tables->steps; step++)
+        for (int j = 0; j < BLOCK; j++)
+            low[j] += (low[j] < PBIT_THETA_ENTRIES - 2) & (theta[low[j] + 1] < z[j]);
+    for (int j = 0; j < BLOCK; j++) {
+        start[j] = theta[low[j]];
+        end[j] = theta[low[j] + 1];
+    }
+    for (int j = 0; j < BLOCK; j++) {
+        double rise = (double)end[j] - (double)start[j], above = (double)z[j] - (double)start[j];
+        above = above > rise ? rise : above; // z beyond the last segment
+        double share = rise > 0 ? above * 256 / rise : 0;
+        int32_t below = (int32_t)share;
+        below += (double)below < share;
+        below = z[j] <= start[j] ? 0 : below;
+        probability[j] = z[j] > most ? PBIT_ONE : low[j] * 256 + below;
+    }
+}
+
+static inline void find_curve(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                              const int32_t z[BLOCK], int32_t probability[BLOCK])
+{
+    const int32_t *curve = tables->table;
+    int32_t origin = neuron->curve_start, last = (int32_t)neuron->curve_segments;
+    uint32_t shift = neuron->curve_shift, mask = (1u << shift) - 1;
+    double unit = 1.0 / (double)(1u << shift);
+    for (int j = 0; j < BLOCK; j++) {
+        uint32_t distance = (uint32_t)z[j] - (uint32_t)origin, segment = distance >> shift;
+        int32_t inside = z[j] >= origin && segment < (uint32_t)last, at = inside ? (int32_t)segment : 0;
+        int32_t start = curve[at], next = curve[at + 1];
+        double rise = (double)(next - start) * (double)(int32_t)(distance & mask) * unit; // exact
+        int32_t whole = (int32_t)rise;
+        whole -= (double)whole > rise;
+        int32_t ends = z[j] < origin ? curve[0] : curve[last];
+        probability[j] = inside ? start + whole : ends;
+    }
+}
+
+static inline void find_probabilities(const struct pbit_fast_neuron *tables,
+                                      const struct pbit_operation *neuron, const int32_t z[BLOCK],
+                                      int32_t probability[BLOCK])
+{
+    if (neuron->function == PBIT_FUNCTION_THETA)
+        find_theta(tables, z, probability);
+    else if (neuron->function == PBIT_FUNCTION_CURVE)
+        find_curve(tables, neuron, z, probability);
+    else
+        find_linear(z, probability);
+}
+
+static inline void count_stratified(const struct pbit_draw *draw, uint32_t order, uint32_t rho,
+                                    const uint32_t random[BLOCK], const int32_t probability[BLOCK],
+                                    uint8_t level[BLOCK])
+{
+    for (int j = 0; j < BLOCK; j++)
+        level[j] = (uint8_t)pbit_level_stratified((uint32_t)probability[j], draw->levels,
+                                                  pbit_stratified_offset(order, rho, random[j]));
+}
+
+static inline void count_multibit(const struct pbit_operation *neuron, uint32_t order, uint32_t rho,
+                                  const uint32_t random[BLOCK], const int32_t probability[BLOCK],
+                                  uint8_t level[BLOCK])
+{
+    int32_t amplitude = (int32_t)neuron->amplitude;
+    for (int j = 0; j < BLOCK; j++) {
+        int32_t noise = (int32_t)pbit_stratified_offset(order, rho, random[j]) - 32768;
+        int32_t moved = probability[j] + (amplitude * noise >> 15); // at most 2^16 * 2^15
+        moved = moved < 0 ? 0 : moved > PBIT_ONE ? PBIT_ONE : moved;
+        level[j] = (uint8_t)((PBIT_BYTE_LEVELS * (uint32_t)moved + 32768) >> 16);
+    }
+}
+
+static inline void count_independent(const struct pbit_draw *draw, struct pbit_lanes *lanes,
+                                     const int32_t probability[BLOCK], uint8_t level[BLOCK])
+{
+    int32_t counts[BLOCK] = {0};
+    uint32_t random[BLOCK];
+    for (uint32_t i = 0; i < draw->levels; i++) {
+        next_random(lanes, random);
+        for (int j = 0; j < BLOCK; j++)
+            counts[j] += (int32_t)random[j] < probability[j];
+    }
+    for (int j = 0; j < BLOCK; j++)
+        level[j] = (uint8_t)counts[j];
+}
+
+void NAMED(pbit_fast_neuron)(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                             const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
+{
+    int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
+    uint32_t order = independent ? 0 : pbit_sample_order(draw->sample),
+             rho = multibit ? 256 : neuron->amplitude;
+    if (draw->sampler == PBIT_SAMPLER_MIDPOINT)
+        rho = 0;
+    struct pbit_neuron_state state;
+    pbit_neuron_begin(&state, neuron, draw);
+    for (size_t first = 0; first < count; first += BLOCK) {
+        size_t size = count - first < BLOCK ? count - first : BLOCK;
+        int32_t z[BLOCK] = {0}, probability[BLOCK];
+        uint32_t random[BLOCK];
+        uint8_t level[BLOCK];
+        memcpy(z, in + first, size * sizeof(*z));
+        find_probabilities(tables, neuron, z, probability);
+        if (independent && !multibit) {
+            count_independent(draw, &state.lanes, probability, level);
+        } else {
+            next_random(&state.lanes, random);
+            if (multibit)
+                count_multibit(neuron, order, rho, random, probability, level);
+            else
+                count_stratified(draw, order, rho, random, probability, level);
+        }
+        memcpy(out + first, level, size);
+    }
+}

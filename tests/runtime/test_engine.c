@@ -1,0 +1,177 @@
+// pbit_engine_run against pbit_run, bit for bit, on random programs: every kind of processor that is here,
+// any number of images.
+#include "tests/run_suite.h"
+#include "tests/runtime/random_program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROGRAMS = 300, OPERATIONS = 9, IMAGES = 11 };
+
+struct engine_buffers {
+    const struct pbit_engine *engine;
+    void *memory, *workspace;
+    size_t workspace_bytes;
+    const uint8_t *inputs[IMAGES * PBIT_PORTS_LIMIT];
+    int64_t *sums[IMAGES * PBIT_PORTS_LIMIT];
+};
+
+/// Exactly as many bytes as asked for, 64-aligned, with the end where sanitizers see it.
+static void *aligned_bytes(size_t bytes)
+{
+    void *memory = NULL;
+    ck_assert_int_eq(posix_memalign(&memory, 64, bytes ? bytes : 1), 0);
+    memset(memory, 0xA5, bytes);
+    return memory;
+}
+
+static struct engine_buffers engine_create(const struct test_buffers *buffers, enum pbit_cpu cpu,
+                                           size_t images)
+{
+    const struct pbit_model *model = &buffers->model;
+    struct engine_buffers made = {0};
+    size_t bytes = pbit_engine_bytes(model, cpu);
+    made.memory = aligned_bytes(bytes);
+    ck_assert_int_eq(pbit_engine_create(model, cpu, made.memory, bytes - 1, &made.engine),
+                     PBIT_ERROR_WORKSPACE);
+    ck_assert_int_eq(pbit_engine_create(model, cpu, made.memory, bytes, &made.engine), PBIT_OK);
+    made.workspace_bytes = pbit_engine_workspace_bytes(made.engine, images);
+    made.workspace = aligned_bytes(made.workspace_bytes);
+    for (size_t i = 0; i < images * model->input_count; i++)
+        made.inputs[i] = buffers->inputs[i % model->input_count];
+    for (size_t o = 0; o < images * model->output_count; o++)
+        made.sums[o] =
+            calloc(pbit_model_output(model, (uint32_t)(o % model->output_count)).elements, sizeof(int64_t));
+    return made;
+}
+
+static void engine_free(struct engine_buffers *made)
+{
+    for (size_t o = 0; o < IMAGES * PBIT_PORTS_LIMIT; o++)
+        free(made->sums[o]);
+    free(made->workspace);
+    free(made->memory);
+}
+
+static void compare(struct test_buffers *buffers, struct engine_buffers *made,
+                    const struct pbit_options *options, size_t images, uint32_t seed)
+{
+    const struct pbit_model *model = &buffers->model;
+    ck_assert_int_eq(pbit_engine_run(made->engine, options, images, made->inputs, made->sums, made->workspace,
+                                     made->workspace_bytes),
+                     PBIT_OK);
+    for (size_t image = 0; image < images; image++) {
+        struct pbit_options one = *options;
+        one.image += image;
+        ck_assert_int_eq(test_run(buffers, &one), PBIT_OK);
+        for (uint32_t o = 0; o < model->output_count; o++)
+            ck_assert_msg(memcmp(made->sums[image * model->output_count + o], buffers->sums[o],
+                                 pbit_model_output(model, o).elements * sizeof(int64_t)) == 0,
+                          "program %u, m %u, T %u, sampler %d: image %zu of %zu, output %u differs", seed,
+                          options->draws, options->samples, (int)options->sampler, image, images, o);
+    }
+}
+
+START_TEST(engine_gives_the_bits_of_run)
+{
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    if (cpu > pbit_cpu_present())
+        return;
+    for (uint32_t seed = 1; seed <= PROGRAMS; seed++) {
+        struct test_random random = {seed};
+        random_word(&random);
+        struct test_file file = random_program(seed, OPERATIONS);
+        struct test_buffers buffers = test_buffers_create(&file, seed);
+        uint32_t most = pbit_model_max_draws(&buffers.model);
+        size_t images = (size_t)random_range(&random, 1, random_chance(&random, 30) ? IMAGES : 3);
+        struct engine_buffers made = engine_create(&buffers, cpu, images);
+        for (int i = 0; i < 4; i++) {
+            uint32_t draws = (uint32_t)random_range(&random, 1, random_chance(&random, 20) ? 255 : 6);
+            struct pbit_options options = {.seed = random_word(&random),
+                                           .image = random_word(&random),
+                                           .draws = draws > most ? most : draws,
+                                           .samples = (uint32_t)random_range(&random, 1, 19),
+                                           .sampler = (enum pbit_sampler)i};
+            compare(&buffers, &made, &options, images, seed);
+        }
+        engine_free(&made);
+        test_buffers_free(&buffers);
+        test_file_free(&file);
+    }
+}
+END_TEST
+
+static int stop_at(void *state, uint32_t done, int64_t *const *sums)
+{
+    (void)sums;
+    return done == *(const uint32_t *)state;
+}
+
+START_TEST(engine_stops_with_valid_sums)
+{
+    struct test_file file = random_program(5, OPERATIONS);
+    struct test_buffers buffers = test_buffers_create(&file, 5);
+    struct engine_buffers made = engine_create(&buffers, pbit_cpu_present(), 1);
+    for (uint32_t last = 1; last <= 20; last++) {
+        struct pbit_options options = {.draws = 1,
+                                       .samples = 20,
+                                       .after_sample = stop_at,
+                                       .state = &last,
+                                       .sampler = PBIT_SAMPLER_STRATIFIED};
+        ck_assert_int_eq(pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, made.workspace,
+                                         made.workspace_bytes),
+                         last < 20 ? PBIT_ERROR_STOPPED : PBIT_OK);
+        options.samples = last;
+        options.after_sample = NULL;
+        ck_assert_int_eq(test_run(&buffers, &options), PBIT_OK);
+        for (uint32_t o = 0; o < buffers.model.output_count; o++)
+            ck_assert_mem_eq(made.sums[o], buffers.sums[o],
+                             pbit_model_output(&buffers.model, o).elements * sizeof(int64_t));
+    }
+    engine_free(&made);
+    test_buffers_free(&buffers);
+    test_file_free(&file);
+}
+END_TEST
+
+START_TEST(engine_refuses_what_breaks_the_contract)
+{
+    struct test_file file = one_layer_program(40, 256, 256, PBIT_SAMPLER_STRATIFIED);
+    struct test_buffers buffers = test_buffers_create(&file, 1);
+    struct engine_buffers made = engine_create(&buffers, pbit_cpu_present(), 1);
+    struct pbit_options options = {.draws = 1, .samples = 1};
+    uint8_t *workspace = made.workspace;
+    ck_assert_int_eq(
+        pbit_engine_run(made.engine, &options, 0, made.inputs, made.sums, workspace, made.workspace_bytes),
+        PBIT_ERROR_ARGUMENT);
+    ck_assert_int_eq(pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace + 1,
+                                     made.workspace_bytes),
+                     PBIT_ERROR_ARGUMENT);
+    ck_assert_int_eq(pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace,
+                                     made.workspace_bytes - 1),
+                     PBIT_ERROR_WORKSPACE);
+    options.samples = PBIT_SAMPLES_LIMIT + 1;
+    ck_assert_int_eq(
+        pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace, made.workspace_bytes),
+        PBIT_ERROR_RANGE);
+    ck_assert_int_eq(
+        pbit_engine_create(&buffers.model, (enum pbit_cpu)99, made.memory, SIZE_MAX, &made.engine),
+        PBIT_ERROR_ARGUMENT);
+    ck_assert_str_eq(pbit_cpu_name(PBIT_CPU_SCALAR), "scalar");
+    engine_free(&made);
+    test_buffers_free(&buffers);
+    test_file_free(&file);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("engine");
+    TCase *tests = tcase_create("engine");
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, engine_gives_the_bits_of_run, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
+    tcase_add_test(tests, engine_stops_with_valid_sums);
+    tcase_add_test(tests, engine_refuses_what_breaks_the_contract);
+    suite_add_tcase(suite, tests);
+    return run_suite(suite);
+}
