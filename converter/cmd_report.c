@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PARTS_LIMIT = 65535 };
 
@@ -51,25 +50,11 @@ struct merge {
     struct pbitc_diagnostics *diagnostics;
 };
 
-/// The report's file: `path` itself, or in a directory report.json or what an interrupted run left.
-static char *find_file(const char *path)
-{
-    struct stat status;
-    if (!pbitc_is_directory(path))
-        return strdup(path);
-    char *file = pbitc_path_join(path, PBITC_REPORT_NAME);
-    if (file && stat(file, &status) != 0) {
-        free(file);
-        file = pbitc_path_join(path, PBITC_REPORT_PARTIAL_NAME);
-    }
-    return file;
-}
-
 static enum pbit_status read_parts(struct merge *merge, const char *const *paths)
 {
     enum pbit_status status = PBIT_OK;
     for (size_t i = 0; i < merge->part_count; i++) {
-        char *file = find_file(paths[i]);
+        char *file = pbitc_report_find_file(paths[i]);
         enum pbit_status one = file ? pbitc_report_read(file, merge->diagnostics, &merge->parts[i].report)
                                     : pbitc_report_memory(merge->diagnostics);
         merge->parts[i].name = paths[i];
@@ -163,6 +148,7 @@ static const struct subcommand {
     const char *name, *summary;
     pbitc_command_function *run;
 } subcommands[] = {
+    {"diff", "show what changed between two reports", pbitc_cmd_report_diff},
     {"merge", "join the reports of shards", run_merge},
 };
 enum { SUBCOMMAND_COUNT = sizeof(subcommands) / sizeof(subcommands[0]) };

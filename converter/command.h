@@ -24,6 +24,7 @@ pbitc_command_function pbitc_cmd_eval;
 pbitc_command_function pbitc_cmd_export;
 pbitc_command_function pbitc_cmd_inspect;
 pbitc_command_function pbitc_cmd_report;
+pbitc_command_function pbitc_cmd_report_diff; ///< of pbitc_cmd_report
 pbitc_command_function pbitc_cmd_run;
 
 #endif

@@ -31,6 +31,18 @@ enum { FORM_COUNT = sizeof(forms) / sizeof(forms[0]), FILE_COUNT = FORM_COUNT + 
 /// Pixels of the PNG files for one of the drawing.
 #define PLOT_SCALE 2
 
+char *pbitc_report_find_file(const char *path)
+{
+    if (!pbitc_is_directory(path))
+        return strdup(path);
+    char *file = pbitc_path_join(path, PBITC_REPORT_NAME);
+    if (file && access(file, F_OK) != 0) {
+        free(file);
+        file = pbitc_path_join(path, PBITC_REPORT_PARTIAL_NAME);
+    }
+    return file;
+}
+
 enum pbit_status pbitc_report_directory_make(const char *directory, struct pbitc_diagnostics *diagnostics,
                                              bool *created)
 {

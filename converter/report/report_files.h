@@ -9,6 +9,10 @@
 #define PBITC_REPORT_NAME "report.json"
 #define PBITC_REPORT_PARTIAL_NAME "report.partial.json"
 
+/// The report's file: `path` itself, or in a directory report.json or what an interrupted run left.
+/// malloc'ed; NULL when out of memory.
+char *pbitc_report_find_file(const char *path);
+
 /// Makes the directory and checks that files can be made there. *created: it was not there before.
 enum pbit_status pbitc_report_directory_make(const char *directory, struct pbitc_diagnostics *diagnostics,
                                              bool *created);

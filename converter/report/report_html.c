@@ -1,28 +1,13 @@
 // report.html: one file, no script, nothing fetched.
 #include "converter/report/base64.h"
-#include "converter/report/embedded.h"
 #include "converter/report/image_png.h"
 #include "converter/report/markup.h"
+#include "converter/report/page.h"
 #include "converter/report/plot.h"
 #include "converter/report/report_tables.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
-
-/// The themes are two sets of the same variables; paper is always light.
-static void write_head(FILE *stream, const char *name)
-{
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-          "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>",
-          stream);
-    pbitc_markup_write(stream, name);
-    fputs(" \xe2\x80\x93 accuracy of p-bits</title>\n<style>\n:root{", stream);
-    pbitc_palette_write_css(stream, 0);
-    fputs("}\n@media screen and (prefers-color-scheme:dark){:root{", stream);
-    pbitc_palette_write_css(stream, 1);
-    fprintf(stream, "}}\n%s</style>\n</head>\n<body>\n<main>\n", (const char *)pbitc_embedded_style);
-}
 
 static void write_findings(const struct pbitc_finding *findings, size_t count, FILE *stream)
 {
@@ -157,11 +142,12 @@ bool pbitc_report_write_html(const struct pbitc_accuracy_report *report, FILE *s
 {
     struct pbitc_arena *arena = pbitc_arena_create(NULL);
     const char *name = arena ? pbitc_report_name(report, arena) : NULL;
-    bool good = name;
+    const char *title = name ? pbitc_arena_format(arena, "%s \xe2\x80\x93 accuracy of p-bits", name) : NULL;
+    bool good = title;
     if (good) {
-        write_head(stream, name);
+        pbitc_page_begin(stream, title);
         good = write_body(report, name, arena, stream);
-        fputs("</main>\n</body>\n</html>\n", stream);
+        pbitc_page_end(stream);
     }
     pbitc_arena_destroy(arena);
     return good;

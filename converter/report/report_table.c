@@ -1,6 +1,7 @@
 #include "converter/report/report_table.h"
 
 #include "converter/report/markup.h"
+#include "converter/terminal.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -57,6 +58,52 @@ static bool is_shown(const struct pbitc_table *table, size_t column)
             return true;
     }
     return false;
+}
+
+static const char *text_at(const struct pbitc_table *table, size_t row, size_t column)
+{
+    const char *text = table->texts[row * table->columns + column];
+    return text ? text : unknown;
+}
+
+static size_t find_width(const struct pbitc_table *table, size_t column)
+{
+    size_t width = pbitc_utf8_length(table->heads[column]);
+    for (size_t row = 0; row < table->rows; row++) {
+        size_t length = pbitc_utf8_length(text_at(table, row, column));
+        width = length > width ? length : width;
+    }
+    return width;
+}
+
+/// One text, filled up to the width of its column; the last column's is not.
+static void write_padded(const struct pbitc_table *table, size_t column, const char *text, bool last,
+                         FILE *stream)
+{
+    size_t length = pbitc_utf8_length(text);
+    int padding = (int)(find_width(table, column) - length);
+    bool is_number = table->alignment[column] == 'r';
+    fprintf(stream, "%*s", is_number ? padding : 0, "");
+    pbitc_terminal_name(stream, text, 0);
+    fprintf(stream, "%*s", is_number || last ? 0 : padding, "");
+}
+
+void pbitc_table_write_text(const struct pbitc_table *table, FILE *stream)
+{
+    size_t last = 0;
+    for (size_t i = 0; i < table->columns; i++)
+        last = is_shown(table, i) ? i : last;
+    fprintf(stream, "%s\n", table->title);
+    for (size_t row = 0; row <= table->rows; row++) {
+        for (size_t i = 0; i < table->columns; i++) {
+            if (!is_shown(table, i))
+                continue;
+            fputs("  ", stream);
+            write_padded(table, i, row ? text_at(table, row - 1, i) : table->heads[i], i == last, stream);
+        }
+        fputc('\n', stream);
+    }
+    fputc('\n', stream);
 }
 
 static void write_html_row(const struct pbitc_table *table, const char *const *texts, bool head,

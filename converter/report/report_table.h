@@ -33,6 +33,9 @@ void pbitc_table_set(struct pbitc_table *table, size_t column, const char *forma
 /// Ends the row.
 void pbitc_table_end_row(struct pbitc_table *table, enum pbitc_row_mark mark);
 
+/// Title and table with aligned columns, for a terminal.
+void pbitc_table_write_text(const struct pbitc_table *table, FILE *stream);
+
 /// Title, note and table. Many rows scroll in a box of their own, on paper they stand all.
 void pbitc_table_write_html(const struct pbitc_table *table, FILE *stream);
 
