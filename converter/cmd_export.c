@@ -52,6 +52,9 @@ static const struct pbitc_option options[] = {
      "verilog: passes for which a word of weights is read once: 1, 2, 4, 8 or 16 (default 4 or T)",
      PBITC_OPTION_INTEGER, offsetof(struct pbitc_export_arguments, tile), .required = false, .minimum = 1,
      .maximum = 16},
+    {"twin", 0, "mac:BITS",
+     "verilog: instead of p-bits, the same network with levels of BITS bits, 2..32, and multipliers",
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_export_arguments, twin), .required = false},
     {"data", 0, "DATA", "verilog: images of the golden vectors (default: noise)", PBITC_OPTION_TEXT,
      offsetof(struct pbitc_export_arguments, data), .required = false},
     {"limit", 0, "N", "verilog: that many images (default 3)", PBITC_OPTION_INTEGER,
@@ -163,11 +166,12 @@ static int check_arguments(const struct pbitc_export_arguments *arguments)
     if (verilog && (arguments->ram_limit || arguments->flash_limit))
         code = pbitc_usage_error(usage.name, "--ram-limit and --flash-limit go with --target c99");
     if (!verilog && (arguments->parallel || arguments->luts || arguments->frames || arguments->clock ||
-                     arguments->tile || arguments->data || arguments->limit ||
+                     arguments->tile || arguments->twin || arguments->data || arguments->limit ||
                      arguments->vector_samples.count || arguments->seed >= 0 || arguments->verify))
         code = pbitc_usage_error(
-            usage.name, "--parallel, --budget-luts, --fps, --clock, --tile, --data, --limit, --samples, "
-                        "--seed and --verify go with --target verilog");
+            usage.name,
+            "--parallel, --budget-luts, --fps, --clock, --tile, --twin, --data, --limit, --samples, "
+            "--seed and --verify go with --target verilog");
     if (arguments->verify && arguments->dry_run)
         code = pbitc_usage_error(usage.name, "--verify needs the folder that --dry-run does not write");
     if (!arguments->output && !arguments->dry_run)

@@ -13,7 +13,7 @@ struct pbitc_export_arguments {
     // c99
     int64_t ram_limit, flash_limit;
     // verilog
-    const char *parallel, *frames, *clock, *data;
+    const char *parallel, *frames, *clock, *data, *twin;
     int64_t luts, tile, limit, seed;
     struct pbitc_integers vector_samples;
     bool verify;

@@ -2,6 +2,7 @@
 #include "converter/cmd_export.h"
 #include "converter/command.h"
 #include "converter/export/verilog/export_verilog.h"
+#include "converter/export/verilog/verilog_twin.h"
 #include "converter/file.h"
 #include "converter/json.h"
 
@@ -40,6 +41,21 @@ static int read_budget(const struct pbitc_export_arguments *arguments, struct pb
         good = false;
     }
     return good ? PBITC_EXIT_DONE : PBITC_EXIT_USAGE;
+}
+
+/// mac:BITS. Returns false when it is something else.
+static bool read_twin(const char *text, uint32_t *bits, struct pbitc_diagnostics *diagnostics)
+{
+    char *end = NULL;
+    unsigned long value =
+        strncmp(text, "mac:", 4) == 0 && text[4] >= '1' && text[4] <= '9' ? strtoul(text + 4, &end, 10) : 0;
+    if (value < PBITC_TWIN_BITS_LEAST || value > PBITC_TWIN_BITS_LIMIT || *end) {
+        pbitc_report(diagnostics, PBIT_ERROR_ARGUMENT, "--twin", NULL, 0, NULL,
+                     "'%s' is not mac:BITS with 2 to 32 bits", text);
+        return false;
+    }
+    *bits = (uint32_t)value;
+    return true;
 }
 
 /// At most T, and a power of two.
@@ -249,15 +265,20 @@ int pbitc_export_verilog(const struct pbitc_export_arguments *arguments, const s
     int code = read_budget(arguments, &design, &budget, diagnostics);
     if (code != PBITC_EXIT_DONE)
         return code;
+    uint32_t twin_bits = 0;
+    if (arguments->twin && !read_twin(arguments->twin, &twin_bits, diagnostics))
+        return PBITC_EXIT_USAGE;
     if (arguments->prefix)
         snprintf(design.name, sizeof(design.name), "%s", arguments->prefix);
     else
         pbitc_verilog_default_prefix(path, design.name);
     uint32_t draws = arguments->draws ? (uint32_t)arguments->draws : pbit_model_default_draws(model);
     uint32_t samples = arguments->samples ? (uint32_t)arguments->samples : pbit_model_max_samples(model);
+    if (twin_bits) // every pass would give the same
+        samples = 1;
     budget.samples = samples;
-    enum pbit_status status = pbitc_verilog_plan_make(&plan, model, draws, samples,
-                                                      choose_tile(arguments->tile, samples), diagnostics);
+    enum pbit_status status = pbitc_verilog_plan_make(
+        &plan, model, draws, samples, choose_tile(arguments->tile, samples), twin_bits, diagnostics);
     code = status == PBIT_OK ? export_plan(arguments, file, &budget, &design, &plan, diagnostics)
                              : pbitc_exit_code(status);
     pbitc_verilog_plan_free(&plan);

@@ -47,6 +47,11 @@ def count_cell(family: str, cell: str) -> dict:
     }
 
 
+def read_statistics(text: str) -> dict:
+    """Return what `stat -json` printed, without the lines of plain text that Yosys 0.23 mixes into it."""
+    return json.loads("\n".join(line for line in text.splitlines() if re.match(r'\s*["{}]', line)))
+
+
 def base_name(module: str) -> str:
     """Return the Verilog name of a module that Yosys named after its parameters."""
     match = re.match(r"\$paramod(?:\$[0-9a-f]+)?\\([^\\]+)", module)
@@ -80,7 +85,7 @@ def synthesize(folder: Path, family: str, options: list[str]) -> dict:
     )
     if process.returncode:
         sys.exit(f"{folder}: synthesis for {family} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
-    statistics = json.loads((folder / "synthesis" / f"{run}.json").read_text())
+    statistics = read_statistics((folder / "synthesis" / f"{run}.json").read_text())
     return count_modules(family, statistics, top_module(statistics))
 
 
@@ -96,7 +101,7 @@ def synthesize_module(folder: Path, module: str, parameters: list[str], family: 
     )  # fmt: skip
     if process.returncode:
         sys.exit(f"{folder}: synthesis of {module} failed:\n{process.stdout[-2000:]}{process.stderr[-2000:]}")
-    return count_modules(family, json.loads(process.stdout), module)
+    return count_modules(family, read_statistics(process.stdout), module)
 
 
 def top_module(statistics: dict) -> str:

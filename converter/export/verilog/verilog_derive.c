@@ -52,13 +52,18 @@ static uint32_t choose_finishers(const struct pbitc_verilog_stage *stage)
 
 static void derive_conv(struct pbitc_verilog_stage *stage)
 {
-    uint32_t group = stage->channels / stage->groups, levels = (1u << stage->planes) - 1;
+    uint32_t group = stage->channels / stage->groups;
+    int64_t levels = (INT64_C(1) << stage->level_bits) - 1;
     stage->chunks = divide_up(stage->fan_in, stage->inputs);
     stage->blocks = divide_up(group, stage->neurons);
     stage->finishers = choose_finishers(stage);
     stage->rounds = divide_up(stage->neurons, stage->finishers);
     int64_t total = (int64_t)stage->inputs * stage->weight_largest;
-    stage->total_bits = larger(pbitc_verilog_signed_bits(-total, total), stage->weight_bits + 1);
+    if (stage->planes < stage->level_bits) // whole levels are multiplied
+        stage->total_bits = larger(pbitc_verilog_signed_bits(-total * levels, total * levels),
+                                   stage->weight_bits + stage->level_bits + 1);
+    else
+        stage->total_bits = larger(pbitc_verilog_signed_bits(-total, total), stage->weight_bits + 1);
     stage->part_bits = stage->total_bits;
     if (stage->planes > 1)
         stage->part_bits =
@@ -77,6 +82,15 @@ static void derive_conv(struct pbitc_verilog_stage *stage)
     stage->buffers[0].lanes = stage->inputs;
 }
 
+static uint32_t output_bits(const struct pbitc_verilog_plan *plan, const struct pbitc_verilog_stage *stage)
+{
+    if (stage->draw != PBITC_VERILOG_NONE)
+        return pbitc_verilog_bits(stage->levels);
+    if (stage->activation == PBITC_VERILOG_NONE)
+        return stage->z_bits;
+    return plan->twin_bits ? plan->twin_bits : PBITC_VERILOG_P_BITS;
+}
+
 void pbitc_verilog_plan_derive(struct pbitc_verilog_plan *plan)
 {
     for (uint32_t s = 0; s < plan->stage_count; s++) {
@@ -85,9 +99,7 @@ void pbitc_verilog_plan_derive(struct pbitc_verilog_plan *plan)
         stage->elements = (uint32_t)pbit_tensor_elements(&output);
         if (stage->kind == PBITC_VERILOG_CONV)
             derive_conv(stage);
-        stage->out_bits = stage->draw != PBITC_VERILOG_NONE         ? pbitc_verilog_bits(stage->levels)
-                          : stage->activation != PBITC_VERILOG_NONE ? PBITC_VERILOG_P_BITS
-                                                                    : stage->z_bits;
+        stage->out_bits = output_bits(plan, stage);
         for (uint32_t i = 0; i < stage->input_count; i++) {
             struct pbit_tensor input = pbit_model_tensor(plan->model, stage->buffers[i].tensor);
             stage->buffers[i].words = divide_up(pbit_tensor_elements(&input), stage->buffers[i].lanes);

@@ -154,11 +154,13 @@ static enum pbit_status add_generated(const struct pbitc_verilog *design, struct
 
 static enum pbit_status make_files(const struct pbitc_verilog *design, struct pbitc_folder *folder)
 {
-    static const char templates[] = "templates/";
+    static const char templates[] = "templates/", twin[] = "rtl/mac_";
     const size_t skip = sizeof(templates) - 1;
     enum pbit_status status = add_generated(design, folder);
     for (const struct pbitc_embedded *copy = pbitc_verilog_copies; copy->path && status == PBIT_OK; copy++) {
         struct file file = {.design = design, .text = copy->text};
+        if (strncmp(copy->path, twin, sizeof(twin) - 1) == 0 && !design->plan->twin_bits)
+            continue;
         if (strncmp(copy->path, templates, skip) == 0)
             status = pbitc_folder_print(folder, copy->path + skip, print_template, &file);
         else

@@ -1,5 +1,6 @@
 // The .mem files: one line of hexadecimal digits per word.
 #include "converter/export/verilog/verilog.h"
+#include "converter/export/verilog/verilog_twin.h"
 #include "converter/export/verilog/verilog_weights.h"
 
 #include <inttypes.h>
@@ -114,12 +115,10 @@ static void fill_parameters(const struct source *source, uint32_t *multipliers, 
     const struct pbit_model *model = source->design->model;
     const struct pbitc_verilog_stage *stage = &source->design->plan->stages[source->stage];
     struct pbit_operation conv = pbit_model_operation(model, stage->operation);
-    struct pbit_tensor input = pbit_model_tensor(model, stage->buffers[0].tensor);
-    uint32_t levels = pbit_tensor_levels(&input, source->design->plan->draws);
     pbitc_verilog_classes(model, &conv, classes, NULL);
     for (uint32_t k = 0; k < stage->channels; k++) {
         pbitc_verilog_weight_row(model, &conv, stage->fan_in, k, row);
-        multipliers[k] = pbitc_verilog_multiplier(model, &conv, k, levels);
+        multipliers[k] = pbitc_verilog_multiplier(model, &conv, k, stage->multiplier_levels);
         for (uint32_t c = 0; c < stage->classes; c++)
             constants[(size_t)c * stage->channels + k] =
                 pbitc_verilog_constant(model, &conv, k, &classes[c], row);
@@ -199,6 +198,19 @@ static enum pbit_status print_table(const void *state, FILE *stream)
     return PBIT_OK;
 }
 
+static enum pbit_status print_twin_table(const void *state, FILE *stream)
+{
+    const struct source *source = state;
+    uint32_t bits = source->design->plan->twin_bits;
+    struct pbit_operation neuron =
+        pbit_model_operation(source->design->model, source->design->plan->stages[source->stage].activation);
+    struct pbitc_twin_table table;
+    pbitc_twin_table_fill(&table, source->design->model, &neuron, bits);
+    for (uint32_t i = 0; i < PBITC_TWIN_ENTRIES; i++)
+        fprintf(stream, "%0*" PRIx32 "\n", (int)(bits + 3) / 4, table.levels[i]);
+    return PBIT_OK;
+}
+
 static enum pbit_status print_places(const void *state, FILE *stream)
 {
     const struct source *source = state;
@@ -241,7 +253,7 @@ enum pbit_status pbitc_verilog_add_memories(const struct pbitc_verilog *design, 
                 status = add(&source, "classes", print_classes, folder);
         }
         if (status == PBIT_OK && stage->table_words)
-            status = add(&source, "table", print_table, folder);
+            status = add(&source, "table", design->plan->twin_bits ? print_twin_table : print_table, folder);
         if (status == PBIT_OK && stage->permuted)
             status = add(&source, "places", print_places, folder);
     }

@@ -1,5 +1,6 @@
 #include "converter/export/verilog/verilog_plan.h"
 
+#include "converter/export/verilog/verilog_twin.h"
 #include "converter/export/verilog/verilog_weights.h"
 
 #include <inttypes.h>
@@ -9,6 +10,7 @@ enum {
     THETA_CYCLES = 19,
     CURVE_CYCLES = 3, ///< and one per bit of its shift
     FIXED_BITS = 32,
+    MULTIPLIER_LEAST = 2, ///< bits that a finisher shifts
 };
 
 /// What is known of a tensor while the stages are made.
@@ -18,6 +20,7 @@ struct tensor_facts {
     uint32_t reader;  ///< the last operation that reads it
     bool random;      ///< its stage runs once per tile
     bool is_output, is_signed, is_probability;
+    bool is_twin_level; ///< a level of the twin; else a pixel, or counts
 };
 
 struct maker {
@@ -66,10 +69,21 @@ static void find_readers(struct maker *maker)
 /// each pass adds to the sums.
 static bool is_random(const struct maker *maker, const struct pbit_operation *operation)
 {
-    bool random = pbit_operation_draws(operation) || maker->tensors[operation->output].is_output;
+    bool draws = pbit_operation_draws(operation) && !maker->plan->twin_bits;
+    bool random = draws || maker->tensors[operation->output].is_output;
     for (uint32_t j = 0; j < operation->input_count; j++)
         random = random || maker->tensors[pbit_operation_input(maker->model, operation, j)].random;
     return random;
+}
+
+/// Levels of the twin have the same width everywhere but in the images.
+static void find_twin_width(struct maker *maker, const struct pbit_operation *operation)
+{
+    struct tensor_facts *facts = &maker->tensors[operation->output];
+    const struct tensor_facts *input = &maker->tensors[first_input(maker, operation)];
+    facts->is_twin_level = operation->kind == PBIT_OPERATION_NEURON || input->is_twin_level;
+    if (!facts->is_signed)
+        facts->width = facts->is_twin_level ? maker->plan->twin_bits : input->width;
 }
 
 static void find_widths(struct maker *maker)
@@ -85,6 +99,8 @@ static void find_widths(struct maker *maker)
     for (uint32_t i = 0; i < model->operation_count; i++) {
         struct pbit_operation operation = pbit_model_operation(model, i);
         maker->tensors[operation.output].random = is_random(maker, &operation);
+        if (maker->plan->twin_bits)
+            find_twin_width(maker, &operation);
     }
 }
 
@@ -131,7 +147,7 @@ static struct pbitc_verilog_stage *add_stage(struct maker *maker, enum pbitc_ver
 
 /// The range of every sum and of z.
 static enum pbit_status measure_weights(struct maker *maker, struct pbitc_verilog_stage *stage,
-                                        const struct pbit_operation *conv, uint32_t levels)
+                                        const struct pbit_operation *conv, uint32_t levels, uint32_t shift)
 {
     const struct pbit_model *model = maker->model;
     int32_t *row = malloc(((size_t)stage->fan_in + 1) * sizeof(*row));
@@ -148,9 +164,8 @@ static enum pbit_status measure_weights(struct maker *maker, struct pbitc_verilo
     int64_t weight_low = 0, weight_high = 0, z_low = 0, z_high = 0, constant_low = 0, constant_high = 0;
     uint32_t multipliers = 0;
     for (uint32_t k = 0; k < stage->channels; k++)
-        multipliers |= pbitc_verilog_multiplier(model, conv, k, levels);
-    while (stage->multiplier_zeros < conv->shift && multipliers &&
-           !(multipliers >> stage->multiplier_zeros & 1))
+        multipliers |= pbitc_verilog_multiplier(model, conv, k, stage->multiplier_levels);
+    while (stage->multiplier_zeros < shift && multipliers && !(multipliers >> stage->multiplier_zeros & 1))
         stage->multiplier_zeros++;
     for (uint32_t k = 0; k < stage->channels; k++) {
         int64_t low = 0, high = 0;
@@ -162,13 +177,13 @@ static enum pbit_status measure_weights(struct maker *maker, struct pbitc_verilo
         }
         stage->sum_low = low < stage->sum_low ? low : stage->sum_low;
         stage->sum_high = high > stage->sum_high ? high : stage->sum_high;
-        int64_t multiplier = pbitc_verilog_multiplier(model, conv, k, levels);
+        int64_t multiplier = pbitc_verilog_multiplier(model, conv, k, stage->multiplier_levels);
         for (uint32_t c = 0; c < stage->classes; c++) {
             int64_t constant = pbitc_verilog_constant(model, conv, k, &classes[c], row);
             constant_low = constant < constant_low ? constant : constant_low;
             constant_high = constant > constant_high ? constant : constant_high;
-            int64_t first = pbit_round_shift(low * multiplier, conv->shift) + constant;
-            int64_t last = pbit_round_shift(high * multiplier, conv->shift) + constant;
+            int64_t first = pbitc_verilog_scale(low, multiplier, shift) + constant;
+            int64_t last = pbitc_verilog_scale(high, multiplier, shift) + constant;
             z_low = first < z_low ? first : z_low;
             z_high = last > z_high ? last : z_high;
         }
@@ -176,8 +191,10 @@ static enum pbit_status measure_weights(struct maker *maker, struct pbitc_verilo
     stage->binary = conv->weight_bits == 1 && !conv->weight_group;
     stage->weight_bits = stage->binary ? 1 : pbitc_verilog_signed_bits(weight_low, weight_high);
     stage->weight_largest = (uint32_t)(-weight_low > weight_high ? -weight_low : weight_high);
-    stage->product_shift = conv->shift - stage->multiplier_zeros;
+    stage->product_shift = shift - stage->multiplier_zeros;
     stage->multiplier_bits = pbitc_verilog_bits(multipliers >> stage->multiplier_zeros);
+    if (stage->multiplier_bits < MULTIPLIER_LEAST)
+        stage->multiplier_bits = MULTIPLIER_LEAST;
     stage->constant_bits = pbitc_verilog_signed_bits(constant_low, constant_high);
     stage->wide_bits = pbitc_verilog_signed_bits(z_low, z_high) + 1;
     stage->clamp = stage->wide_bits > FIXED_BITS;
@@ -228,7 +245,10 @@ static void set_activation(struct maker *maker, struct pbitc_verilog_stage *stag
 {
     const uint8_t *table = maker->model->bytes + neuron->table;
     stage->activation = index;
-    if (neuron->function == PBIT_FUNCTION_THETA) {
+    if (maker->plan->twin_bits) {
+        stage->table_words = PBITC_TWIN_ENTRIES;
+        stage->table_word_bits = maker->plan->twin_bits;
+    } else if (neuron->function == PBIT_FUNCTION_THETA) {
         int64_t low = pbit_load_i32(table), high = pbit_load_i32(table + 4 * 255), rise = 0;
         for (uint32_t h = 0; h < PBIT_THETA_ENTRIES - 1; h++) {
             int64_t this =
@@ -253,8 +273,10 @@ static void set_draw(struct maker *maker, struct pbitc_verilog_stage *stage, uin
                      const struct pbit_operation *neuron)
 {
     struct pbit_tensor output = pbit_model_tensor(maker->model, neuron->output);
-    stage->draw = index;
     stage->output = neuron->output;
+    if (maker->plan->twin_bits)
+        return;
+    stage->draw = index;
     stage->levels = pbit_tensor_levels(&output, maker->plan->draws);
     maker->plan->random_layers += pbit_operation_draws(neuron) != 0;
 }
@@ -282,20 +304,28 @@ static enum pbit_status make_conv(struct maker *maker, uint32_t index, const str
     struct pbitc_verilog_stage *stage = add_stage(maker, PBITC_VERILOG_CONV, index, conv);
     struct pbit_tensor input = pbit_model_tensor(maker->model, first_input(maker, conv));
     struct pbit_tensor output = pbit_model_tensor(maker->model, conv->output);
-    uint32_t levels = pbit_tensor_levels(&input, maker->plan->draws),
+    const struct tensor_facts *facts = &maker->tensors[stage->buffers[0].tensor];
+    uint32_t levels = pbit_tensor_levels(&input, maker->plan->draws), shift = conv->shift,
              channels = input.channels / conv->groups;
+    stage->multiplier_levels = levels;
+    if (facts->is_twin_level) { // a / 2^bits
+        levels = (uint32_t)((UINT64_C(1) << maker->plan->twin_bits) - 1);
+        stage->multiplier_levels = 1;
+        shift += maker->plan->twin_bits;
+    }
     stage->fan_in = (uint32_t)pbit_operation_fan_in(conv, input.channels);
     stage->channels = output.channels;
     stage->groups = conv->groups;
     stage->positions = output.height * output.width;
-    stage->planes = stage->buffers[0].width;
+    stage->level_bits = stage->buffers[0].width;
+    stage->planes = maker->plan->twin_bits ? 1 : stage->level_bits;
     stage->dense = is_dense(conv, &input);
     uint32_t limit = output.channels / conv->groups;
     stage->neurons_limit = limit < PBITC_VERILOG_NEURONS_LIMIT ? limit : PBITC_VERILOG_NEURONS_LIMIT;
     while (stage->inputs_limit < PBITC_VERILOG_INPUTS_LIMIT &&
            (stage->dense ? stage->inputs_limit < stage->fan_in : channels % (2 * stage->inputs_limit) == 0))
         stage->inputs_limit *= 2;
-    enum pbit_status status = measure_weights(maker, stage, conv, levels);
+    enum pbit_status status = measure_weights(maker, stage, conv, levels, shift);
     if (status != PBIT_OK)
         return status;
     uint32_t pool_index;
@@ -434,10 +464,14 @@ static enum pbit_status sort_stages(struct pbitc_verilog_plan *plan)
 
 enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const struct pbit_model *model,
                                          uint32_t draws, uint32_t max_samples, uint32_t tile,
-                                         struct pbitc_diagnostics *diagnostics)
+                                         uint32_t twin_bits, struct pbitc_diagnostics *diagnostics)
 {
-    *plan = (struct pbitc_verilog_plan){
-        .model = model, .draws = draws, .max_samples = max_samples, .tile = tile, .pass_bits = 1};
+    *plan = (struct pbitc_verilog_plan){.model = model,
+                                        .draws = draws,
+                                        .max_samples = max_samples,
+                                        .tile = tile,
+                                        .twin_bits = twin_bits,
+                                        .pass_bits = 1};
     while (1u << plan->pass_bits < tile)
         plan->pass_bits++;
     struct maker maker = {.plan = plan, .model = model, .diagnostics = diagnostics};
@@ -445,7 +479,7 @@ enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const 
     maker.absorbed = calloc(model->operation_count, sizeof(*maker.absorbed));
     plan->stages = calloc(stages_limit(model), sizeof(*plan->stages));
     enum pbit_status status = maker.tensors && maker.absorbed && plan->stages ? PBIT_OK : PBIT_ERROR_MEMORY;
-    if (pbit_model_sampler(model) == PBIT_SAMPLER_IID)
+    if (pbit_model_sampler(model) == PBIT_SAMPLER_IID && !twin_bits)
         maker.status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
                                     "convert with --sampler stratified",
                                     "the hardware has no independent draws (sampler iid)");

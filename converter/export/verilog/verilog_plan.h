@@ -56,22 +56,24 @@ struct pbitc_verilog_stage {
     uint32_t groups;           ///< of channels (ONNX groups)
     uint32_t positions;        ///< output pixels after the fused pool
     uint32_t taps;             ///< positions of the CONV per output pixel: kh * kw of the fused pool, or 1
-    uint32_t planes;           ///< bits of an input level: one cycle each
-    uint32_t weight_bits;      ///< of a stored weight: group factors are multiplied in
-    bool binary;               ///< weights of 1 bit: -1 and +1
-    bool dense;                ///< one output position that reads its whole input
-    uint32_t inputs_limit;     ///< largest legal `inputs`
-    uint32_t neurons_limit;    ///< largest legal `neurons`
-    uint64_t accumulates;      ///< per pass: fan_in * channels * positions * taps
+    uint32_t level_bits;       ///< of an input level
+    uint32_t planes;        ///< cycles for a word of levels: one per bit; 1 where levels are multiplied whole
+    uint32_t weight_bits;   ///< of a stored weight: group factors are multiplied in
+    bool binary;            ///< weights of 1 bit: -1 and +1
+    bool dense;             ///< one output position that reads its whole input
+    uint32_t inputs_limit;  ///< largest legal `inputs`
+    uint32_t neurons_limit; ///< largest legal `neurons`
+    uint64_t accumulates;   ///< per pass: fan_in * channels * positions * taps
 
     // CONV, facts of the weights
-    uint32_t weight_largest;   ///< largest |w|
-    int64_t sum_low, sum_high; ///< of a sum, every part of it included
-    uint32_t multiplier_bits;  ///< of M_L without the zeros that all have below: cycles of a finisher
-    uint32_t multiplier_zeros; ///< that many
-    uint32_t constant_bits;    ///< of the bias
-    uint32_t classes;          ///< biases per channel: at the border zero points differ
-    uint32_t product_shift;    ///< behind the multiplication
+    uint32_t multiplier_levels; ///< L of M_L
+    uint32_t weight_largest;    ///< largest |w|
+    int64_t sum_low, sum_high;  ///< of a sum, every part of it included
+    uint32_t multiplier_bits;   ///< of M_L without the zeros that all have below: cycles of a finisher
+    uint32_t multiplier_zeros;  ///< that many
+    uint32_t constant_bits;     ///< of the bias
+    uint32_t classes;           ///< biases per channel: at the border zero points differ
+    uint32_t product_shift;     ///< behind the multiplication
 
     // CONV, derived from the folding.
     uint32_t chunks;                          ///< words of a neuron's fan-in
@@ -103,6 +105,7 @@ struct pbitc_verilog_plan {
     uint32_t draws;        ///< m, fixed in the hardware
     uint32_t max_samples;  ///< largest T of the register
     uint32_t tile;         ///< passes of a tile, a power of two
+    uint32_t twin_bits;    ///< of a level of the deterministic twin (verilog_twin.h), or 0: p-bits
     uint32_t stage_count;
     struct pbitc_verilog_stage *stages;
     uint32_t random_layers; ///< NEURONs that draw: each has a bank of 32 lanes, seeded in this order
@@ -112,11 +115,12 @@ struct pbitc_verilog_plan {
 /// Bits of P.
 enum { PBITC_VERILOG_P_BITS = 17 };
 
-/// Makes the stages with a folding of 1 x 1 each. Reports everything that the hardware cannot do, and frees
-/// nothing on failure. Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
+/// Makes the stages with a folding of 1 x 1 each. twin_bits: 0, or the deterministic twin is built, whose T
+/// is 1 as well as its tile. Reports everything that the hardware cannot do, and frees nothing on failure.
+/// Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
 enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const struct pbit_model *model,
                                          uint32_t draws, uint32_t max_samples, uint32_t tile,
-                                         struct pbitc_diagnostics *diagnostics);
+                                         uint32_t twin_bits, struct pbitc_diagnostics *diagnostics);
 void pbitc_verilog_plan_free(struct pbitc_verilog_plan *plan);
 
 /// Computes everything that depends on the folding of the stages, which must be legal.

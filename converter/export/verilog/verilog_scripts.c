@@ -24,7 +24,9 @@ void pbitc_verilog_write_synthesize(const char *top, FILE *stream)
         "    ;;\n"
         "esac\n"
         "mkdir -p synthesis\n"
-        "yosys -q -l \"synthesis/$run.log\" -p \"read_verilog rtl/*.v; $synth -top %s $*;\n"
+        "# -defer: each module is read with its parameters, so that none looks for another one's memory "
+        "files.\n"
+        "yosys -q -l \"synthesis/$run.log\" -p \"read_verilog -defer rtl/*.v; $synth -top %s $*;\n"
         "    tee -q -o synthesis/$run.json stat -json -top %s;\n"
         "    write_json synthesis/$run.netlist.json\"\n",
         top, top);

@@ -1,5 +1,6 @@
 // The instances of one stage: what reads and computes, then activation and draw.
 #include "converter/export/verilog/verilog.h"
+#include "converter/export/verilog/verilog_twin.h"
 #include "converter/export/verilog/verilog_weights.h"
 
 #include <inttypes.h>
@@ -200,6 +201,8 @@ static void write_conv_parameters(const struct pbitc_verilog *design, uint32_t s
     number(stream, "INPUTS", stage->inputs);
     number(stream, "WEIGHT_BITS", stage->weight_bits);
     number(stream, "BINARY", stage->binary);
+    number(stream, "MAC", design->plan->twin_bits != 0);
+    number(stream, "LEVEL_BITS", stage->level_bits);
     number(stream, "PLANES", stage->planes);
     number(stream, "PLANE_BITS", count_bits(stage->planes));
     number(stream, "TOTAL_BITS", stage->total_bits);
@@ -417,6 +420,33 @@ static void write_activation(const struct pbitc_verilog *design, uint32_t s, FIL
             s, s, s, s, s, s, s, s, s, s);
 }
 
+/// The neuron of the twin: a table gives the level at once.
+static void write_table_neuron(const struct pbitc_verilog *design, uint32_t s, FILE *stream)
+{
+    const struct pbitc_verilog_stage *stage = &design->plan->stages[s];
+    struct pbit_operation neuron = pbit_model_operation(design->model, stage->activation);
+    struct pbitc_twin_table table;
+    pbitc_twin_table_fill(&table, design->model, &neuron, design->plan->twin_bits);
+    uint32_t work_bits = pbitc_verilog_signed_bits(table.start, table.start);
+    work_bits = (work_bits > stage->z_bits ? work_bits : stage->z_bits) + 1;
+    if (work_bits < table.shift + 10)
+        work_bits = table.shift + 10;
+    fprintf(stream, "    mac_neuron #(\n        .Z_BITS(%" PRIu32 ")", stage->z_bits);
+    number(stream, "INDEX_BITS", pbitc_verilog_index_bits(stage));
+    number(stream, "LEVEL_BITS", design->plan->twin_bits);
+    number(stream, "WORK_BITS", work_bits);
+    number(stream, "SHIFT", table.shift);
+    sized(stream, "START", work_bits, table.start);
+    memory(design, s, "TABLE", "table", stream);
+    fprintf(stream,
+            "\n    ) s%" PRIu32 "_neuron (\n"
+            "        .clock(clock), .reset(reset), .valid(s%" PRIu32 "_valid), .index(s%" PRIu32
+            "_index), .z(s%" PRIu32 "_z),\n"
+            "        .out_valid(s%" PRIu32 "_out_valid), .out_index(s%" PRIu32 "_out_index), .level(s%" PRIu32
+            "_out));\n\n",
+            s, s, s, s, s, s, s);
+}
+
 static void write_draw(const struct pbitc_verilog *design, uint32_t s, FILE *stream)
 {
     const struct pbitc_verilog_stage *stage = &design->plan->stages[s];
@@ -457,7 +487,9 @@ void pbitc_verilog_write_stage(const struct pbitc_verilog *design, uint32_t s, F
         write_pool(design, s, stream);
     else
         write_copy(design, s, stream);
-    if (stage->activation != PBITC_VERILOG_NONE)
+    if (stage->activation != PBITC_VERILOG_NONE && design->plan->twin_bits)
+        write_table_neuron(design, s, stream);
+    else if (stage->activation != PBITC_VERILOG_NONE)
         write_activation(design, s, stream);
     if (stage->draw != PBITC_VERILOG_NONE)
         write_draw(design, s, stream);

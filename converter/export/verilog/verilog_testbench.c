@@ -1,5 +1,6 @@
 // The testbench, the script that runs it, and the golden vectors.
 #include "converter/export/verilog/verilog.h"
+#include "converter/export/verilog/verilog_twin.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -91,6 +92,9 @@ static enum pbit_status run(struct vectors *vectors, uint64_t image, uint32_t sa
         outputs[o] = output;
         output += pbit_model_output(model, o).elements;
     }
+    uint32_t twin_bits = vectors->design->plan->twin_bits;
+    if (twin_bits)
+        return pbitc_twin_run(model, twin_bits, inputs, outputs);
     struct pbit_options options = {.seed = vectors->design->vectors->seed,
                                    .image = image,
                                    .draws = vectors->design->plan->draws,

@@ -214,6 +214,13 @@ static void write_wires(const struct pbitc_verilog *design, uint32_t s, FILE *st
     else
         fprintf(stream, "    assign s%" PRIu32 "_last_pass = %" PRIu32 "'d0;\n", s, plan->pass_bits);
     bool activates = stage->activation != PBITC_VERILOG_NONE, draws = stage->draw != PBITC_VERILOG_NONE;
+    if (activates && plan->twin_bits) { // the table neuron makes all the rest
+        fprintf(stream,
+                "    assign s%" PRIu32 "_ready = 1'b1;\n    assign s%" PRIu32 "_out_pass = %" PRIu32
+                "'d0;\n    wire s%" PRIu32 "_unused_pass = &{1'b0, s%" PRIu32 "_pass};\n\n",
+                s, s, plan->pass_bits, s, s);
+        return;
+    }
     if (!activates)
         fprintf(stream, "    assign s%" PRIu32 "_ready = 1'b1;\n", s);
     if (activates || draws)

@@ -1,12 +1,11 @@
 #include "converter/export/verilog/verilog_twin.h"
 
+#include "converter/export/verilog/verilog_weights.h"
 #include "runtime/kernels/kernels.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-__extension__ typedef __int128 wide;
 
 /// A run in progress: every tensor holds one number per element, whatever its kind.
 struct run {
@@ -102,11 +101,6 @@ static void visit_pool(void *state, size_t tap, int64_t pixel)
     pool->maximum = value > pool->maximum ? value : pool->maximum;
 }
 
-static int64_t round_shift(wide value, uint32_t shift)
-{
-    return (int64_t)(shift == 0 ? value : (value + ((wide)1 << (shift - 1))) >> shift);
-}
-
 static void run_pool(const struct pbit_operation *operation, const struct pbit_tensor *input,
                      const struct pbit_tensor *output, const int64_t *in, int64_t *out)
 {
@@ -117,8 +111,8 @@ static void run_pool(const struct pbit_operation *operation, const struct pbit_t
                 for_each_tap(&operation->window, input, y, x, visit_pool, &pool);
                 *out++ = operation->kind == PBIT_OPERATION_MAXPOOL
                              ? pool.maximum
-                             : pbit_saturate(round_shift((wide)pool.sum * (int32_t)operation->multipliers,
-                                                         operation->shift));
+                             : pbit_saturate(
+                                   pbitc_verilog_scale(pool.sum, operation->multipliers, operation->shift));
             }
 }
 
@@ -165,9 +159,8 @@ static int64_t pre_activation(const struct neuron_sum *sum, uint32_t channel, ui
     int64_t multiplier = pbit_load_i32(sum->model->bytes + conv->multipliers + 4 * (size_t)channel);
     int64_t bias = pbit_load_i32(sum->model->bytes + conv->biases + 4 * (size_t)channel);
     int64_t of_pixels = (2 * multiplier + PBIT_BYTE_LEVELS) / (2 * PBIT_BYTE_LEVELS);
-    return pbit_saturate(
-        round_shift((wide)sum->inside * (bits ? multiplier : of_pixels), conv->shift + bits) +
-        round_shift((wide)sum->outside * multiplier, conv->shift + 8) + bias);
+    return pbit_saturate(pbitc_verilog_scale(sum->inside, bits ? multiplier : of_pixels, conv->shift + bits) +
+                         pbitc_verilog_scale(sum->outside, multiplier, conv->shift + 8) + bias);
 }
 
 static void run_conv(const struct run *run, const struct pbit_operation *conv,

@@ -10,7 +10,7 @@
 
 #include "runtime/format.h"
 
-enum { PBITC_TWIN_BITS_LIMIT = 32, PBITC_TWIN_ENTRIES = 256 };
+enum { PBITC_TWIN_BITS_LEAST = 2, PBITC_TWIN_BITS_LIMIT = 32, PBITC_TWIN_ENTRIES = 256 };
 
 /// A NEURON as a table: the level of z is levels[clamp((z - start) >> shift, 0, 255)].
 struct pbitc_twin_table {
@@ -24,8 +24,8 @@ struct pbitc_twin_table {
 void pbitc_twin_table_fill(struct pbitc_twin_table *table, const struct pbit_model *model,
                            const struct pbit_operation *neuron, uint32_t bits);
 
-/// Runs one image. bits: 1..PBITC_TWIN_BITS_LIMIT. inputs, sums: as pbit_run has them, for T = 1. Errors:
-/// MEMORY.
+/// Runs one image. bits: PBITC_TWIN_BITS_LEAST..PBITC_TWIN_BITS_LIMIT. inputs, sums: as pbit_run has them,
+/// for T = 1. Errors: MEMORY.
 enum pbit_status pbitc_twin_run(const struct pbit_model *model, uint32_t bits, const uint8_t *const *inputs,
                                 int64_t *const *sums);
 

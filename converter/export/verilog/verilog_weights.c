@@ -103,3 +103,10 @@ int64_t pbitc_verilog_constant(const struct pbit_model *model, const struct pbit
     int64_t multiplier = pbit_load_i32(model->bytes + conv->multipliers + 4 * (size_t)k);
     return bias + pbit_round_shift(outside * multiplier, conv->shift + 8);
 }
+
+int64_t pbitc_verilog_scale(int64_t sum, int64_t multiplier, uint32_t shift)
+{
+    __extension__ typedef __int128 wide;
+    wide product = (wide)sum * multiplier;
+    return (int64_t)(shift == 0 ? product : (product + ((wide)1 << (shift - 1))) >> shift);
+}

@@ -34,6 +34,9 @@ uint32_t pbitc_verilog_classes(const struct pbit_model *model, const struct pbit
 int64_t pbitc_verilog_constant(const struct pbit_model *model, const struct pbit_operation *conv, uint32_t k,
                                const struct pbitc_verilog_class *where, const int32_t *row);
 
+/// RS(sum * multiplier, shift), exact for every sum and shift.
+int64_t pbitc_verilog_scale(int64_t sum, int64_t multiplier, uint32_t shift);
+
 enum { PBITC_VERILOG_CLASSES_LIMIT = 4096 };
 
 #endif

@@ -16,6 +16,8 @@ module pbit_layer #(
     parameter INPUTS = 1,
     parameter WEIGHT_BITS = 4,
     parameter BINARY = 0,
+    parameter MAC = 0,                  // the deterministic twin: whole levels are multiplied, PLANES is 1
+    parameter LEVEL_BITS = 1,           // of a level; PLANES without MAC
     parameter PLANES = 1,
     parameter PLANE_BITS = 1,
     parameter TOTAL_BITS = 5,
@@ -72,7 +74,7 @@ module pbit_layer #(
     // the input buffer
     output wire read,
     output wire [PASS_BITS-1:0] read_pass,
-    input wire [INPUTS*PLANES-1:0] levels,
+    input wire [INPUTS*LEVEL_BITS-1:0] levels,
     // elements
     input wire ready,
     output wire valid,
@@ -121,7 +123,7 @@ module pbit_layer #(
     // ---- how many channels this round has
     wire [CHANNEL_BITS-1:0] round_limit =
         round_is_last ? REST_ROUND[CHANNEL_BITS-1:0] : FULL_ROUND[CHANNEL_BITS-1:0];
-    wire channels_end = channels_left <= round_limit;
+    wire channels_end = {1'b0, channels_left} <= {1'b0, round_limit};
     wire [CHANNEL_BITS-1:0] live = channels_end ? channels_left : round_limit;
     wire lane_is_last;
     wire block_ends = round_is_last || channels_end;
@@ -315,7 +317,9 @@ module pbit_layer #(
 
     genvar i, n;
     generate
-        if (PLANES == 1) begin : one_plane
+        if (MAC != 0) begin : whole
+            assign bits = {INPUTS{1'b0}};
+        end else if (PLANES == 1) begin : one_plane
             assign bits = levels & {INPUTS{in_image_1}};
         end else begin : planes
             reg [PLANE_BITS-1:0] plane_1;
@@ -333,7 +337,16 @@ module pbit_layer #(
     wire [ROUNDS*LANES*SUM_BITS-1:0] sums;
 
     generate
-        for (n = 0; n < NEURONS; n = n + 1) begin : neuron
+        if (MAC != 0) begin : twin
+            wire unused = &{1'b0, bits, first_plane_2, pass_2, settled};
+            for (n = 0; n < NEURONS; n = n + 1) begin : neuron
+                mac_pe #(.INPUTS(INPUTS), .WEIGHT_BITS(WEIGHT_BITS), .BINARY(BINARY), .LEVEL_BITS(LEVEL_BITS),
+                         .TOTAL_BITS(TOTAL_BITS), .SUM_BITS(SUM_BITS), .POOL(TAPS > 1 ? 1 : 0)) pe (
+                    .clock(clock), .weights(weights[n*INPUTS*WEIGHT_BITS +: INPUTS*WEIGHT_BITS]),
+                    .levels(levels & {INPUTS*LEVEL_BITS{in_image_1}}), .add(add_2), .first_word(first_word_2),
+                    .fold(state == FOLD), .first_fold(tap == {TAP_BITS{1'b0}}), .sum(sums[n*SUM_BITS +: SUM_BITS]));
+            end
+        end else for (n = 0; n < NEURONS; n = n + 1) begin : neuron
             pbit_pe #(.INPUTS(INPUTS), .WEIGHT_BITS(WEIGHT_BITS), .BINARY(BINARY), .PLANES(PLANES),
                       .TOTAL_BITS(TOTAL_BITS), .PART_BITS(PART_BITS), .SUM_BITS(SUM_BITS), .TILE_BITS(TILE_BITS),
                       .PASS_BITS(PASS_BITS), .POOL(TAPS > 1 ? 1 : 0)) pe (
