@@ -6,6 +6,7 @@
 #include "converter/model_file.h"
 #include "converter/options.h"
 #include "converter/terminal.h"
+#include "passes/pass.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static void format_shape(char *text, size_t size, const struct pbitc_shape *shap
 
 static bool is_activation(const struct pbitc_node *node)
 {
-    return node->op->flags & PBITC_OPERATOR_ACTIVATION;
+    return node->op->flags & PBITC_OPERATOR_ACTIVATION || pbitc_is_quantized_neuron(node);
 }
 
 static const struct pbitc_shape *node_shape(const struct pbitc_node *node)

@@ -1,11 +1,39 @@
 #include "converter/graph_facts.h"
 
-static uint64_t parameters(const struct pbitc_value *value)
+static bool is_real(enum pbitc_type type)
 {
-    bool real = value && value->constant &&
-                (value->type == PBITC_FLOAT32 || value->type == PBITC_FLOAT64 ||
-                 value->type == PBITC_FLOAT16 || value->type == PBITC_BFLOAT16);
-    if (!real || value->constant->shape.rank < 1)
+    return type == PBITC_FLOAT32 || type == PBITC_FLOAT64 || type == PBITC_FLOAT16 || type == PBITC_BFLOAT16;
+}
+
+/// Of an operator on quantized tensors: where its weights or its bias are. Scales and zero points are
+/// settings.
+static bool holds_levels(const struct pbitc_node *node, size_t input)
+{
+    switch ((int)node->op->id) {
+    case PBITC_OP_DequantizeLinear:
+        return input == 0;
+    case PBITC_OP_ConvInteger:
+    case PBITC_OP_MatMulInteger:
+        return input == 1;
+    case PBITC_OP_QLinearConv:
+    case PBITC_OP_QLinearMatMul:
+        return input == 3 || input == 8;
+    default:
+        return false;
+    }
+}
+
+static bool has_levels(const struct pbitc_node *node)
+{
+    return holds_levels(node, 0) || holds_levels(node, 1) || holds_levels(node, 3) ||
+           pbitc_node_is(node, PBITC_OP_QuantizeLinear);
+}
+
+static uint64_t parameters(const struct pbitc_node *node, size_t input)
+{
+    const struct pbitc_value *value = node->inputs[input];
+    if (!value || !value->constant || value->constant->shape.rank < 1 ||
+        !(has_levels(node) ? holds_levels(node, input) : is_real(value->type)))
         return 0;
     return (uint64_t)pbitc_shape_elements(&value->constant->shape);
 }
@@ -14,16 +42,22 @@ uint64_t pbitc_node_parameters(const struct pbitc_node *node)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < node->input_count; i++)
-        sum += parameters(node->inputs[i]);
+        sum += parameters(node, i);
     return sum;
 }
 
 uint64_t pbitc_graph_parameters(const struct pbitc_graph *graph)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < graph->value_count; i++) {
-        if (pbitc_graph_use_count(graph, graph->values[i]) > 0)
-            sum += parameters(graph->values[i]);
+    for (size_t i = 0; i < graph->value_count; i++)
+        graph->values[i]->mark = 0;
+    PBITC_FOR_EACH_NODE(node, graph)
+    for (size_t i = 0; i < node->input_count; i++) {
+        if (!node->inputs[i] || node->inputs[i]->mark)
+            continue;
+        uint64_t count = parameters(node, i);
+        node->inputs[i]->mark = count > 0;
+        sum += count;
     }
     return sum;
 }
@@ -31,14 +65,16 @@ uint64_t pbitc_graph_parameters(const struct pbitc_graph *graph)
 /// Number of products in each element of the output.
 static int64_t fan_in(const struct pbitc_node *node)
 {
-    const struct pbitc_shape *a = &node->inputs[0]->shape, *b = &node->inputs[1]->shape;
-    if (pbitc_node_is(node, PBITC_OP_Conv)) {
+    bool scaled = pbitc_node_is(node, PBITC_OP_QLinearConv) || pbitc_node_is(node, PBITC_OP_QLinearMatMul);
+    const struct pbitc_shape *a = &node->inputs[0]->shape, *b = &node->inputs[scaled ? 3 : 1]->shape;
+    if (pbitc_node_is(node, PBITC_OP_Conv) || pbitc_node_is(node, PBITC_OP_ConvInteger) ||
+        pbitc_node_is(node, PBITC_OP_QLinearConv)) {
         int64_t weights = pbitc_shape_elements(b);
         return weights > 0 ? weights / b->dims[0] : 0;
     }
     if (pbitc_node_is(node, PBITC_OP_Gemm))
         return a->rank == 2 ? a->dims[pbitc_node_int(node, "transA", 0) ? 0 : 1] : 0;
-    if (pbitc_node_is(node, PBITC_OP_MatMul))
+    if (pbitc_node_is(node, PBITC_OP_MatMul) || pbitc_node_is(node, PBITC_OP_MatMulInteger) || scaled)
         return a->rank > 0 ? a->dims[a->rank - 1] : 0;
     return 0;
 }

@@ -91,6 +91,13 @@ static bool passes_values_on(const struct pbitc_node *node)
            pbitc_node_is(node, PBITC_OP_GlobalMaxPool);
 }
 
+/// No level of the type stands for a value below 0.
+static bool has_lowest_zero_point(const struct pbitc_node *node, size_t zero_point, enum pbitc_type type)
+{
+    double level;
+    return read_scalar(node, zero_point, 0, &level) && level == pbitc_levels_of(type).low;
+}
+
 /// Known to hold no value below 0.
 static bool is_nonnegative(const struct pbitc_value *value)
 {
@@ -102,7 +109,8 @@ static bool is_nonnegative(const struct pbitc_value *value)
         node = node->inputs[0]->producer;
     if (node && (node->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(node, &function))
         pbitc_function_bounds(&function, &low, &high);
-    return low >= 0;
+    return low >= 0 || (pbitc_node_is(node, PBITC_OP_DequantizeLinear) &&
+                        has_lowest_zero_point(node, 2, node->inputs[0]->type));
 }
 
 /// What layers can read: an input of the graph, what a neuron gives, or elements of those.
@@ -299,6 +307,16 @@ static enum pbit_status absorb(struct pbitc_graph *graph, struct pbitc_context *
     if (pbitc_node_is(reader, PBITC_OP_DequantizeLinear) && reader->inputs[0] == output)
         pbitc_graph_replace_uses(graph, reader->outputs[0], instead);
     return PBIT_OK;
+}
+
+bool pbitc_is_quantized_neuron(const struct pbitc_node *node)
+{
+    enum { RESULT_ZERO_POINT = 7 };
+    if (pbitc_node_is(node, PBITC_OP_QLinearConv) || pbitc_node_is(node, PBITC_OP_QLinearMatMul))
+        return has_lowest_zero_point(node, RESULT_ZERO_POINT, node->outputs[0]->type);
+    return pbitc_node_is(node, PBITC_OP_QuantizeLinear) && node->inputs[0] && !node->inputs[0]->constant &&
+           has_lowest_zero_point(node, 2, node->outputs[0]->type) && !input_behind(node->inputs[0]) &&
+           !is_nonnegative(node->inputs[0]);
 }
 
 enum pbit_status pbitc_absorb_quantization(struct pbitc_graph *graph, struct pbitc_context *context,

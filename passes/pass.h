@@ -99,6 +99,9 @@ const struct pbitc_pass *pbitc_pass_find(const char *name); ///< or NULL
 enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,
                                 struct pbitc_context *context, bool *changed);
 
+/// A quantization that does, by its lowest level, what a Relu would do: it becomes a neuron. For listings.
+bool pbitc_is_quantized_neuron(const struct pbitc_node *node);
+
 /// The model has scales of its own (QuantizeLinear, Quant).
 bool pbitc_is_quantized(const struct pbitc_graph *graph);
 
