@@ -219,8 +219,10 @@ static bool import_output(struct pbitc_onnx_importer *importer, const Onnx__Valu
     struct pbitc_value *value = NULL;
     if (proto->name && *proto->name && !pbitc_onnx_find(importer, proto->name, &value))
         return false;
-    // Exporters may leave out the type of an output.
-    if (says_something(proto->type))
+    // Exporters may leave out the type of an output; ZipMap's sequence of maps is the tensor of its scores
+    // here.
+    bool zipped = value && pbitc_node_is(value->producer, PBITC_OP_ZipMap);
+    if (says_something(proto->type) && !zipped)
         check_value_kind(importer, &place, "output", proto->type);
     if (!value || value == &pbitc_onnx_omitted) {
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL,

@@ -366,11 +366,30 @@ static void check_arity(struct pbitc_onnx_importer *importer, const struct pbitc
                        problem);
 }
 
+/// Labels that are strings are represented by numbers (passes/operators/scores.h), which no node may take for
+/// what they are not.
+static void check_labels(struct pbitc_onnx_importer *importer, const struct pbitc_node *node)
+{
+    struct pbitc_onnx_place place = place_of(node);
+    bool strings = (pbitc_node_is(node, PBITC_OP_LinearClassifier) ||
+                    pbitc_node_is(node, PBITC_OP_TreeEnsembleClassifier)) &&
+                   pbitc_node_attribute(node, "classlabels_strings") && node->output_count;
+    if (!strings || !node->outputs[0])
+        return;
+    PBITC_FOR_EACH_NODE(reader, importer->graph)
+    for (size_t i = 0; i < reader->input_count; i++)
+        if (reader->inputs[i] == node->outputs[0])
+            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, &place,
+                               "train with integer class labels, or let the labels be an output only",
+                               "its labels are strings, and node '%s' reads them", reader->name);
+}
+
 bool pbitc_onnx_upgrade_node(struct pbitc_onnx_importer *importer, struct pbitc_node *node)
 {
     if (!*node->op->domain && !upgrade_form(importer, node))
         return false;
     check_attributes(importer, node);
+    check_labels(importer, node);
     drop_unread_outputs(node);
     check_arity(importer, node);
     return true;
