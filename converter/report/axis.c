@@ -40,11 +40,12 @@ static size_t add_tick(const struct pbitc_axis *axis, double value, double ticks
     return count;
 }
 
-/// 1, 2 or 5 times a power of ten, so that about six fit.
+/// 1, 2 or 5 times a power of ten, so that 3 to 8 fit.
 static double round_step(double range)
 {
     double step = pow(10, floor(log10(range / 6)));
-    return range / step > 30 ? 5 * step : range / step > 12 ? 2 * step : step;
+    double fitting = range / step; // 6 to 60
+    return fitting > 40 ? 10 * step : fitting > 16 ? 5 * step : fitting > 8 ? 2 * step : step;
 }
 
 static size_t linear_ticks(const struct pbitc_axis *axis, double ticks[PBITC_TICKS_LIMIT])

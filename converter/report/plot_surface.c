@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { LEVELS_LIMIT = 8, SMALLEST_CELL = 6, TEXT_ROOM = 34, TEXT_HEIGHT = 16 };
+enum { LEVELS_LIMIT = 5, SMALLEST_CELL = 6, TEXT_ROOM = 34, TEXT_HEIGHT = 16 };
 
 struct picture {
     const struct pbitc_accuracy_report *report;
