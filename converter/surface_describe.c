@@ -1,6 +1,7 @@
 // What there is to measure: cells, twins and layers of a report.
 #include "converter/data/readers.h"
 #include "converter/isolate_layer.h"
+#include "converter/report/report_layers.h"
 #include "converter/surface.h"
 
 #include "runtime/format.h"
@@ -70,16 +71,6 @@ static bool describe_twins(const struct pbitc_surface_request *request, struct p
     return report->twins != NULL;
 }
 
-static const char *operation_name(enum pbit_operation_kind kind)
-{
-    static const char *const names[] = {
-        [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
-        [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
-        [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
-        [PBIT_OPERATION_PERMUTE] = "permute"};
-    return names[kind];
-}
-
 int pbitc_find_byte_twin(const struct pbitc_accuracy_report *report)
 {
     for (size_t i = 0; i < report->twin_count; i++) {
@@ -89,50 +80,16 @@ int pbitc_find_byte_twin(const struct pbitc_accuracy_report *report)
     return -1;
 }
 
-/// The operation that writes the first input of operation `index`; -1 for the model's input.
-static int32_t find_writer(const struct pbit_model *model, uint32_t index)
+/// Which layers' levels are counted, and which can be looked at alone.
+static void describe_measured(const struct pbit_model *model, uint32_t index, uint8_t *copy,
+                              struct pbitc_accuracy_report *report)
 {
-    struct pbit_operation reader = pbit_model_operation(model, index);
-    uint32_t tensor = pbit_operation_input(model, &reader, 0);
-    for (uint32_t i = 0; i < index; i++) {
-        if (pbit_model_operation(model, i).output == tensor)
-            return (int32_t)i;
-    }
-    return -1;
-}
-
-static bool describe_layer(const struct pbitc_surface_request *request, uint32_t index, uint8_t *copy,
-                           struct pbitc_accuracy_report *report)
-{
-    const struct pbit_model *model = request->model;
-    struct pbit_layer facts = pbit_model_layer(model, index);
-    struct pbit_tensor output = pbit_model_tensor(model, pbit_model_operation(model, index).output);
     struct pbitc_report_layer *layer = &report->layers[index];
-    bool neuron = facts.kind == PBIT_OPERATION_NEURON;
-    *layer = (struct pbitc_report_layer){
-        .name = pbitc_arena_copy_string(report->arena, facts.name, strlen(facts.name)),
-        .op = operation_name(facts.kind),
-        .input = find_writer(model, index),
-        .height = facts.height,
-        .width = facts.width,
-        .channels = facts.channels,
-        .random = facts.random,
-        .fan_in = facts.fan_in,
-        .weight_bits = facts.weight_bits,
-        .weight_group = facts.weight_group,
-        .weights = facts.weights,
-        .macs = facts.synapses,
-        .neurons = neuron ? (uint64_t)facts.height * facts.width * facts.channels : 0,
-        .draws = facts.draws,
-        .multibit = facts.multibit,
-        .draw_factor = facts.draw_factor,
-        .amplitude = facts.amplitude,
-        .has_levels = output.kind == PBIT_LEVELS,
-    };
+    struct pbit_tensor output = pbit_model_tensor(model, pbit_model_operation(model, index).output);
+    layer->has_levels = output.kind == PBIT_LEVELS;
     if (layer->has_levels)
         layer->levels = pbit_tensor_levels(&output, report->cells[report->main_cell].draws);
     layer->has_loss = copy && layer->draws && pbitc_layer_can_isolate(model, index, copy);
-    return layer->name != NULL;
 }
 
 static bool describe_layers(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
@@ -142,11 +99,10 @@ static bool describe_layers(const struct pbitc_surface_request *request, struct 
     uint8_t *copy = losses ? malloc(model->size) : NULL;
     if (copy)
         memcpy(copy, model->bytes, model->size);
-    report->layer_count = model->operation_count;
-    report->layers = pbitc_arena_allocate(report->arena, report->layer_count, sizeof(*report->layers));
+    report->layers = pbitc_report_layers_describe(report->arena, model, &report->layer_count);
     bool good = report->layers && (copy || !losses);
     for (uint32_t i = 0; i < model->operation_count && good; i++)
-        good = describe_layer(request, i, copy, report);
+        describe_measured(model, i, copy, report);
     free(copy);
     return good;
 }
