@@ -60,8 +60,10 @@ module pbit_finish #(
             assign chosen = kept;
             assign constant = constants;
         end else begin : several
-            assign chosen = kept[select*KEPT_BITS +: KEPT_BITS];
-            assign constant = constants[select*CONSTANT_BITS +: CONSTANT_BITS];
+            pbit_select #(.WIDTH(KEPT_BITS), .COUNT(LANES), .SELECT_BITS(SELECT_BITS)) choose_product (
+                .words(kept), .select(select), .word(chosen));
+            pbit_select #(.WIDTH(CONSTANT_BITS), .COUNT(LANES), .SELECT_BITS(SELECT_BITS)) choose_constant (
+                .words(constants), .select(select), .word(constant));
         end
     endgenerate
 

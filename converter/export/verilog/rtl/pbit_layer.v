@@ -375,7 +375,8 @@ module pbit_layer #(
         if (ROUNDS == 1) begin : one_round
             assign round_sums = sums;
         end else begin : rounds
-            assign round_sums = sums[round*(LANES*SUM_BITS) +: LANES*SUM_BITS];
+            pbit_select #(.WIDTH(LANES*SUM_BITS), .COUNT(ROUNDS), .SELECT_BITS(ROUND_BITS)) choose_round (
+                .words(sums), .select(round), .word(round_sums));
         end
     endgenerate
 
