@@ -2,6 +2,7 @@
 #include "converter/cmd_export.h"
 #include "converter/command.h"
 #include "converter/export/verilog/export_verilog.h"
+#include "converter/export/verilog/verilog_cost.h"
 #include "converter/export/verilog/verilog_twin.h"
 #include "converter/file.h"
 #include "converter/json.h"
@@ -167,6 +168,9 @@ static void print_plan(const struct pbitc_verilog *design)
     }
     printf("\ntile        %" PRIu32 " passes: a word of weights is read once for them\n", plan->tile);
     printf("draws m     %" PRIu32 "\n", plan->draws);
+    struct pbitc_verilog_cost cost = pbitc_verilog_plan_cost(plan);
+    printf("size        about %.0f LUTs, %.0f flip-flops, %g block RAMs (Xilinx 7 series)\n", cost.luts,
+           cost.flip_flops, cost.block_rams);
     uint32_t shown[] = {1, plan->tile, plan->max_samples};
     for (size_t i = 0; i < sizeof(shown) / sizeof(*shown); i++)
         if (i == 0 || shown[i] != shown[i - 1]) {
@@ -187,6 +191,10 @@ static void write_json(const struct pbitc_verilog *design)
     pbitc_json_integer(&json, "draws", plan->draws);
     pbitc_json_integer(&json, "max_samples", plan->max_samples);
     pbitc_json_integer(&json, "tile", plan->tile);
+    struct pbitc_verilog_cost cost = pbitc_verilog_plan_cost(plan);
+    pbitc_json_integer(&json, "luts", (int64_t)(cost.luts + 0.5));
+    pbitc_json_integer(&json, "flip_flops", (int64_t)(cost.flip_flops + 0.5));
+    pbitc_json_integer(&json, "half_block_rams", (int64_t)(2 * cost.block_rams + 0.5));
     pbitc_json_integer(&json, "cycles_one_pass", (int64_t)pbitc_verilog_cycles(plan, 1));
     pbitc_json_integer(&json, "cycles_max_samples", (int64_t)pbitc_verilog_cycles(plan, plan->max_samples));
     pbitc_json_open_array(&json, "stages");
