@@ -1,6 +1,7 @@
 #include "converter/surface.h"
 
 #include "converter/data/readers.h"
+#include "converter/engine.h"
 #include "converter/interrupt.h"
 #include "converter/isolate_layer.h"
 #include "passes/operators/operator_support.h"
@@ -52,13 +53,14 @@ struct measurement {
     uint32_t *main_decisions; ///< [images of the dataset], first seed
     uint8_t *done;
     struct worker *workers;
+    struct pbitc_engine engine;
     double unit;       ///< value of one unit of a sum of one pass
     size_t main_draws; ///< index of the main cell's m
     _Atomic size_t finished;
     _Atomic int status; ///< enum pbit_status, the first that is not PBIT_OK
 };
 
-/// One run of the model, whose passes pbit_run reports.
+/// One run of the model, whose passes the runtime reports.
 struct trial {
     struct measurement *measurement;
     struct worker *worker;
@@ -129,8 +131,12 @@ static enum pbit_status run(struct trial *trial, const struct pbit_model *model,
     options.after_sample = after_sample;
     options.observe = trial->observed ? observe : NULL;
     options.state = trial;
-    enum pbit_status status =
-        pbit_run(model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
+    enum pbit_status status;
+    if (model == measurement->request->model)
+        status = pbit_engine_run(measurement->engine.engine, &options, 1, inputs, worker->sums,
+                                 worker->workspace, worker->workspace_bytes);
+    else // a changed copy, for a few passes
+        status = pbit_run(model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
     return status == PBIT_OK && pbitc_interrupted() ? PBIT_ERROR_STOPPED : status;
 }
 
@@ -311,10 +317,12 @@ static bool make_worker(struct worker *worker, const struct measurement *measure
     bool isolates = false;
     for (size_t i = 0; i < measurement->report->layer_count; i++)
         isolates = isolates || measurement->report->layers[i].has_loss;
-    worker->workspace_bytes = (pbit_workspace_bytes(model) + 16) & ~(size_t)15;
+    size_t scalar = pbit_workspace_bytes(model),
+           fast = pbit_engine_workspace_bytes(measurement->engine.engine, 1);
+    worker->workspace_bytes = scalar > fast ? scalar : fast;
     worker->values = calloc(elements, sizeof(float));
     worker->pixels = calloc(elements, 1);
-    worker->workspace = aligned_alloc(16, worker->workspace_bytes);
+    worker->workspace = pbitc_engine_allocate(worker->workspace_bytes);
     worker->sums = calloc(model->output_count, sizeof(*worker->sums));
     worker->isolated = isolates ? malloc(model->size) : NULL;
     if (worker->isolated)
@@ -427,9 +435,13 @@ enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *reque
         .main_draws = report->main_cell / request->samples_count,
     };
     bool good = measurement.main_decisions && measurement.workers;
-    enum pbit_status status = good ? measure(&measurement, diagnostics) : pbitc_report_memory(diagnostics);
+    enum pbit_status status = good ? pbitc_engine_create(request->model, diagnostics, &measurement.engine)
+                                   : pbitc_report_memory(diagnostics);
+    if (status == PBIT_OK)
+        status = measure(&measurement, diagnostics);
     for (int i = 0; measurement.workers && i < request->threads; i++)
         free_worker(&measurement.workers[i], report, request->model->output_count);
+    pbitc_engine_destroy(&measurement.engine);
     free(measurement.main_decisions);
     free(measurement.workers);
     return status;

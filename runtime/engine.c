@@ -362,7 +362,7 @@ static void add_outputs(const struct block *block, uint32_t pass, int64_t *const
 static enum pbit_status run_passes(struct block *block, uint32_t samples, int64_t *const *sums)
 {
     const struct pbit_options *options = block->options;
-    uint32_t at_once = passes_at_once(block->images);
+    uint32_t at_once = options->observe ? 1 : passes_at_once(block->images);
     for (block->first_pass = 0; block->first_pass < samples; block->first_pass += block->passes) {
         block->passes = samples - block->first_pass < at_once ? samples - block->first_pass : at_once;
         for (uint32_t i = block->engine->model.first_random; i < block->engine->model.operation_count; i++)

@@ -181,8 +181,8 @@ PBIT_API size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, si
 
 /// pbit_run for images options->image, options->image + 1, ... at once, some passes at a time, so that a
 /// weight is fetched once for all of them. inputs[image * inputs of the model + i], sums[image * outputs of
-/// the model + o]. Callbacks: after_sample gets all of `sums`; observe is called for every image and pass of
-/// an operation before the next operation.
+/// the model + o]; after_sample gets all of `sums`. With observe one pass runs at a time, and every operation
+/// is shown for each image before the next.
 PBIT_API enum pbit_status pbit_engine_run(const struct pbit_engine *engine,
                                           const struct pbit_options *options, size_t images,
                                           const uint8_t *const *inputs, int64_t *const *sums, void *workspace,

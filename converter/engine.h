@@ -1,0 +1,21 @@
+// The runtime's fast executor for a command's model.
+#ifndef PBITC_ENGINE_H
+#define PBITC_ENGINE_H
+
+#include "passes/diagnostics.h"
+
+struct pbitc_engine {
+    const struct pbit_engine *engine;
+    void *memory;
+};
+
+/// An engine for the best kernels of this machine, or for those that the environment variable PBIT_CPU names
+/// (scalar, avx2, avx512). `model` is borrowed. Reports a processor that is unknown or not there.
+enum pbit_status pbitc_engine_create(const struct pbit_model *model, struct pbitc_diagnostics *diagnostics,
+                                     struct pbitc_engine *made);
+void pbitc_engine_destroy(struct pbitc_engine *made); ///< accepts a zeroed one
+
+/// `bytes` bytes as engines and their workspaces want them; NULL when out of memory. For free().
+void *pbitc_engine_allocate(size_t bytes);
+
+#endif
