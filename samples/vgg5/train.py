@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+"""Train the paper's VGG5 on CIFAR-10 and export it to ONNX (opset 17).
+
+Every finished epoch is saved in the output folder, so an interrupted run continues
+where it stopped and gives the same weights. The exported weights are those of the
+last epoch; no epoch is selected by its test accuracy. The reported accuracy is
+measured with ONNX Runtime on the exported file, over all 10,000 test images.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional
+
+OPSET = 17
+IR_VERSION = 8
+BATCH = 256
+SEED = 1
+LEARNING_RATE = 3e-3  # of AdamW, which trains biases, scales and the last layer
+WEIGHT_DECAY = 0.01
+STEP = 0.05  # learning rate of OrthogonalMomentum, which trains all other weights
+MOMENTUM = 0.9
+NEWTON_SCHULZ_STEPS = 3
+WARM_UP = 0.2  # share of the steps in which the learning rate rises
+PADDING = 2  # largest shift of a training image, in pixels
+EXPORT_EVERY = 5  # epochs
+# x = (pixel / 255 - MEAN) / STD for every channel
+MEAN = 0.5
+STD = 0.25
+CHANNELS = (3, 32, 64, 128)
+HIDDEN = 1024
+CLASSES = 10
+ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
+
+
+class Log:
+    """Writes each line to stderr and to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.stream: TextIO = path.open("a")
+
+    def write(self, message: str) -> None:
+        """Write one line of progress."""
+        for stream in (sys.stderr, self.stream):
+            print(message, file=stream, flush=True)
+
+
+class OrthogonalMomentum(torch.optim.Optimizer):
+    """Steps along the nearest orthogonal matrix to the momentum (the Muon optimizer).
+
+    The inputs of a sigmoid network's layers have a large common part, so that most of
+    a gradient points along few directions; an orthogonal step goes along all of them
+    alike. With AdamW the same network needs several times as many epochs.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @staticmethod
+    def orthogonalize(matrix: Tensor) -> Tensor:
+        """Return roughly U V' of the singular value decomposition U S V'."""
+        tall = matrix.shape[0] > matrix.shape[1]
+        x = matrix.T if tall else matrix
+        x = (x / (x.norm() + 1e-7)).bfloat16()
+        for _ in range(NEWTON_SCHULZ_STEPS):
+            square = x @ x.T
+            x = 3.4445 * x + (2.0315 * square @ square - 4.7750 * square) @ x
+        return (x.T if tall else x).float()
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """Change every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                state = self.state[parameter]
+                if not state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                momentum = state["momentum"].mul_(MOMENTUM).add_(parameter.grad)
+                matrix = (parameter.grad + MOMENTUM * momentum).flatten(1)
+                scale = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                update = self.orthogonalize(matrix).reshape(parameter.shape)
+                parameter.add_(update, alpha=-group["lr"] * scale)
+
+
+def build(activation: str) -> nn.Sequential:
+    """Return conv 32 - conv 64 - conv 128 - fully connected 1024 - 10.
+
+    Each convolution is 3x3 with batch normalization, activation and 2x2 max
+    pooling. Weights start as Glorot and Bengio propose. A sigmoid of inputs with
+    unit variance is almost linear, so its batch normalizations start with a larger
+    scale, and the fully connected layers start centred on inputs around 0.5.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(CHANNELS, CHANNELS[1:]):
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs),
+            ACTIVATIONS[activation](),
+            nn.MaxPool2d(2),
+        ]
+    layers += [
+        nn.Flatten(),
+        nn.Linear(CHANNELS[-1] * 4 * 4, HIDDEN),
+        ACTIVATIONS[activation](),
+        nn.Linear(HIDDEN, CLASSES),
+    ]
+    for layer in layers:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        if isinstance(layer, nn.BatchNorm2d) and activation == "sigmoid":
+            nn.init.constant_(layer.weight, 2.0)
+    if activation == "sigmoid":
+        hidden, last = layers[-3], layers[-1]
+        with torch.no_grad():
+            hidden.weight.mul_(4)  # the slope of a sigmoid is at most 1/4
+            hidden.bias.copy_(-0.5 * hidden.weight.sum(dim=1))
+            last.bias.copy_(-0.5 * last.weight.sum(dim=1))
+    return nn.Sequential(*layers)
+
+
+def read_split(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images [N,3,32,32], uint8, and labels [N] of the binary CIFAR-10."""
+    pattern = "data_batch_*.bin" if split == "train" else "test_batch.bin"
+    files = sorted(folder.glob(pattern))
+    if not files:
+        sys.exit(f"{folder}: no {pattern}; give the binary version of CIFAR-10")
+    rows = np.concatenate([np.fromfile(file, np.uint8) for file in files])
+    rows = rows.reshape(-1, 3073)
+    return rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64)
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Return float images as the network wants them."""
+    return (images.float() / 255 - MEAN) / STD
+
+
+def augment(padded: Tensor, generator: torch.Generator) -> Tensor:
+    """Cut a 32x32 window at random from images [N,H,W,3]; mirror half of them.
+
+    Returns uint8 [N,3,32,32] in channels-last order.
+    """
+    count = len(padded)
+    shifts = torch.randint(2 * PADDING + 1, (2, count), generator=generator)
+    mirrored = torch.rand(count, generator=generator) < 0.5
+    pixels = torch.arange(32)
+    rows = shifts[0, :, None] + pixels
+    columns = shifts[1, :, None] + torch.where(
+        mirrored[:, None], pixels.flip(0), pixels
+    )
+    image = torch.arange(count)[:, None, None]
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+class Training:
+    """A network with its optimizers, schedules and checkpoint."""
+
+    def __init__(self, activation: str, epochs: int, steps: int, folder: Path) -> None:
+        torch.manual_seed(SEED)
+        self.model = build(activation).to(memory_format=torch.channels_last)
+        weights = [p for p in self.model.parameters() if p.ndim > 1][:-1]
+        others = [p for p in self.model.parameters() if all(p is not w for w in weights)]
+        self.optimizers = [
+            OrthogonalMomentum(weights, STEP),
+            torch.optim.AdamW(others, LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+        ]
+        self.schedules = [
+            torch.optim.lr_scheduler.OneCycleLR(
+                optimizer,
+                optimizer.defaults["lr"],
+                total_steps=max(epochs, 1) * steps,
+                pct_start=WARM_UP,
+                cycle_momentum=False,
+            )
+            for optimizer in self.optimizers
+        ]
+        self.checkpoint = folder / f"vgg5_{activation}-{epochs}-epochs.pt"
+        self.epoch = 0
+        if self.checkpoint.exists():
+            saved = torch.load(self.checkpoint)
+            self.epoch = saved["epoch"]
+            for part, state in zip(self.parts(), saved["parts"]):
+                part.load_state_dict(state)
+
+    def parts(self) -> list:
+        """Return all that has a state."""
+        return [self.model, *self.optimizers, *self.schedules]
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        partial = self.checkpoint.with_suffix(".partial")
+        parts = [part.state_dict() for part in self.parts()]
+        torch.save({"epoch": self.epoch, "parts": parts}, partial)
+        os.replace(partial, self.checkpoint)
+
+    def run_epoch(self, padded: Tensor, labels: Tensor) -> float:
+        """Train on every image once and return the mean loss."""
+        # Every epoch has its own seed, so that a continued run repeats it.
+        generator = torch.Generator().manual_seed(SEED * 1000 + self.epoch)
+        order = torch.randperm(len(padded), generator=generator)
+        total = 0.0
+        self.model.train()
+        for batch in order.split(BATCH):
+            images = normalize(augment(padded[batch], generator))
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = self.model(images)
+            loss = functional.cross_entropy(logits.float(), labels[batch])
+            self.model.zero_grad()
+            loss.backward()
+            for optimizer, schedule in zip(self.optimizers, self.schedules):
+                optimizer.step()
+                schedule.step()
+            total += loss.item() * len(batch)
+        self.epoch += 1
+        return total / len(padded)
+
+
+def export(model: nn.Sequential, activation: str, path: Path) -> None:
+    """Write the model to one ONNX file with a free batch size N."""
+    nodes, tensors = [], []
+    counts: dict[str, int] = {}
+    last = "image"
+
+    def add(kind: str, stem: str, parameters: dict[str, Tensor], **attributes) -> None:
+        nonlocal last
+        counts[stem] = counts.get(stem, 0) + 1
+        name = f"{stem}{counts[stem]}"
+        inputs = [last]
+        for key, value in parameters.items():
+            inputs.append(f"{name}.{key}")
+            array = value.detach().contiguous().numpy()
+            tensors.append(numpy_helper.from_array(array, inputs[-1]))
+        last = name
+        nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+
+    for layer in model:
+        if isinstance(layer, nn.BatchNorm2d):
+            parameters = {
+                "scale": layer.weight,
+                "bias": layer.bias,
+                "mean": layer.running_mean,
+                "variance": layer.running_var,
+            }
+            add("BatchNormalization", "bn", parameters, epsilon=layer.eps)
+        elif isinstance(layer, nn.Conv2d):
+            parameters = {"weight": layer.weight, "bias": layer.bias}
+            shape = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+            add("Conv", "conv", parameters, **shape)
+        elif isinstance(layer, nn.Linear):
+            parameters = {"weight": layer.weight, "bias": layer.bias}
+            add("Gemm", "fc", parameters, transB=1)
+        elif isinstance(layer, nn.MaxPool2d):
+            add("MaxPool", "pool", {}, kernel_shape=[2, 2], strides=[2, 2])
+        elif isinstance(layer, nn.Flatten):
+            add("Flatten", "flatten", {})
+        else:
+            add({"sigmoid": "Sigmoid", "relu": "Relu"}[activation], "act", {})
+    nodes[-1].output[0] = "logits"
+
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 32, 32])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])
+    graph = helper.make_graph(
+        nodes, f"vgg5_{activation}", [image], [logits], initializer=tensors
+    )
+    proto = helper.make_model(
+        graph,
+        ir_version=IR_VERSION,
+        opset_imports=[helper.make_operatorsetid("", OPSET)],
+        producer_name="samples/vgg5/train.py",
+    )
+    onnx.checker.check_model(proto, full_check=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(proto.SerializeToString(deterministic=True))
+    os.replace(partial, path)
+
+
+def count_correct(path: Path, images: np.ndarray, labels: np.ndarray) -> int:
+    """Return how many images the ONNX file classifies correctly (top-1)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
+    correct = 0
+    for start in range(0, len(images), 500):
+        batch = slice(start, start + 500)
+        image = normalize(torch.from_numpy(images[batch])).numpy()
+        (logits,) = session.run(["logits"], {"image": image})
+        correct += int((logits.argmax(axis=1) == labels[batch]).sum())
+    return correct
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path, help="folder of the binary CIFAR-10")
+    parser.add_argument("output", type=Path, help="folder for model, log, checkpoint")
+    parser.add_argument("--activation", choices=ACTIVATIONS, default="sigmoid")
+    parser.add_argument("--epochs", type=int, default=15, help="0: untrained weights")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    name = f"vgg5_{arguments.activation}"
+    path = arguments.output / f"{name}.onnx"
+    log = Log(arguments.output / f"{name}.log")
+    images, labels = read_split(arguments.data, "train")
+    test_images, test_labels = read_split(arguments.data, "test")
+    border = ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0))
+    padded = np.pad(images.transpose(0, 2, 3, 1), border, constant_values=128)
+    padded, labels = torch.from_numpy(padded), torch.from_numpy(labels)
+
+    steps = -(-len(images) // BATCH)
+    training = Training(
+        arguments.activation, arguments.epochs, steps, arguments.output
+    )
+    while True:
+        if training.epoch % EXPORT_EVERY == 0 or training.epoch == arguments.epochs:
+            export(training.model, arguments.activation, path)
+            correct = count_correct(path, test_images, test_labels)
+            log.write(f"{name}: {correct} of {len(test_images)} test images correct")
+        if training.epoch >= arguments.epochs:
+            break
+        start = time.monotonic()
+        loss = training.run_epoch(padded, labels)
+        training.save()
+        log.write(
+            f"{name}: epoch {training.epoch}/{arguments.epochs},"
+            f" training loss {loss:.4f}, {time.monotonic() - start:.1f} s"
+        )
+    record = {
+        "name": name,
+        "parameters": sum(p.numel() for p in training.model.parameters()),
+        "accuracy": correct / len(test_images),
+        "images": len(test_images),
+        "seed": SEED,
+        "epochs": arguments.epochs,
+        "torch": torch.__version__,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    path.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
