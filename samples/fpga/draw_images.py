@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Draw rows of images, 28 x 28 pixels each, as one PNG: a float array in .npy form, then sums out of simulations.
 
-Usage: draw_images.py OUT.png FLOAT.npy IMAGE,IMAGE,... SAMPLES=SUMS.txt...
-IMAGE are the indices of the images to show; SUMS.txt has the sums over SAMPLES passes, one number per line, images one
-after the other, in units of 2^-16. Needs the standard library only.
+Usage: draw_images.py OUT.png FLOAT.npy IMAGE,IMAGE,... SUMS.txt T,T,...
+IMAGE are the indices of the images to show; SUMS.txt has the sums over T passes, one number per line, in units of
+2^-16: the first image at each T, then the second. Needs the standard library only.
 """
 
 import ast
@@ -33,10 +33,14 @@ def read_npy(path: Path) -> list[list[float]]:
     return [list(values[i : i + PIXELS]) for i in range(0, len(values), PIXELS)]
 
 
-def read_sums(path: Path, samples: int) -> list[list[float]]:
-    """Return the images of a simulation, each pixel the mean over the passes."""
-    values = [int(line) / (ONE * samples) for line in path.read_text().split()]
-    return [values[i : i + PIXELS] for i in range(0, len(values), PIXELS)]
+def read_sums(path: Path, samples: list[int]) -> list[list[list[float]]]:
+    """Return, for each T, the images of a simulation, each pixel the mean over the passes."""
+    sums = [int(line) for line in path.read_text().split()]
+    grids: list[list[list[float]]] = [[] for _ in samples]
+    for i, first in enumerate(range(0, len(sums), PIXELS)):
+        passes = samples[i % len(samples)]
+        grids[i % len(samples)].append([value / (ONE * passes) for value in sums[first : first + PIXELS]])
+    return grids
 
 
 def gray_row(images: list[list[float]], y: int) -> bytes:
@@ -63,13 +67,12 @@ def write_png(path: Path, lines: list[bytes]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    if len(sys.argv) < 4:
+    if len(sys.argv) != 6:
         sys.exit(__doc__.strip())
-    chosen = [int(text) for text in sys.argv[3].split(",")]
-    grids = [read_npy(Path(sys.argv[2]))]
-    for text in sys.argv[4:]:
-        samples, _, path = text.partition("=")
-        grids.append(read_sums(Path(path), int(samples)))
+    out, reference, images, sums, passes = sys.argv[1:]
+    chosen = [int(text) for text in images.split(",")]
+    grids = [read_npy(Path(reference))]
+    grids += read_sums(Path(sums), [int(text) for text in passes.split(",")])
     lines: list[bytes] = []
     for grid in grids:
         if lines:
@@ -77,7 +80,7 @@ def main() -> None:
         images = [grid[index] for index in chosen]
         for y in range(SIDE):
             lines += [gray_row(images, y)] * ZOOM
-    write_png(Path(sys.argv[1]), lines)
+    write_png(Path(out), lines)
 
 
 if __name__ == "__main__":

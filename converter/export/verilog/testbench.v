@@ -1,7 +1,7 @@
 // Sends the images of vectors/ to @NAME@ and compares every bit of every sum, and the cycles, with what libpbit and
 // the plan say. `simulate` builds and runs it. Plusargs: +stall holds both streams up at random, +reset resets in
 // the middle of images, +faults sends images of wrong length and values of T out of range in between,
-// +vcd=FILE records all signals.
+// +vcd=FILE records all signals, +sums=FILE writes every sum that comes out, one per line.
 `timescale 1ns / 1ps
 
 module @NAME@_tb;
@@ -13,7 +13,8 @@ module @NAME@_tb;
     reg [7:0] pixels [0:IMAGES*BYTES-1];
     reg [31:0] cases [0:IMAGES*6-1];    // T, seed low and high, number low and high, cycles
     reg [63:0] sums [0:IMAGES*SUMS-1];
-    reg [8*256-1:0] vcd;
+    reg [8*256-1:0] vcd, sums_name;
+    integer sums_file;                  // 0: none
     reg stalls, resets, faults;
 
     reg clock, reset;
@@ -51,6 +52,8 @@ module @NAME@_tb;
         if (reset)
             place <= 0;
         else if (out_valid && out_ready) begin
+            if (sums_file != 0)
+                $fdisplay(sums_file, "%0d", $signed(out_data));
             if (received >= IMAGES) begin
                 $display("a sum too many");
                 wrong = wrong + 1;
@@ -178,6 +181,9 @@ module @NAME@_tb;
         $readmemh("vectors/pixels.mem", pixels);
         $readmemh("vectors/cases.mem", cases);
         $readmemh("vectors/sums.mem", sums);
+        sums_file = 0;
+        if ($value$plusargs("sums=%s", sums_name))
+            sums_file = $fopen(sums_name, "w");
         if ($value$plusargs("vcd=%s", vcd)) begin
             $dumpfile(vcd);
             $dumpvars(0, @NAME@_tb);
