@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Draw rows of images, 28 x 28 pixels each, as one PNG: a float array in .npy form, then sums out of simulations.
 
-Usage: draw_images.py OUT.png FLOAT.npy IMAGE,IMAGE,... SUMS.txt T,T,...
-IMAGE are the indices of the images to show; SUMS.txt has the sums over T passes, one number per line, in units of
-2^-16: the first image at each T, then the second. Needs the standard library only.
+Usage: draw_images.py OUT.png FLOAT.npy IMAGE,IMAGE,... FILE.pbit SUMS.txt T,T,...
+IMAGE are the indices of the images to show; SUMS.txt has the sums over T passes, one number per line, in the units of
+FILE.pbit: the first image at each T, then the second. Needs the standard library only.
 """
 
 import ast
@@ -33,13 +33,20 @@ def read_npy(path: Path) -> list[list[float]]:
     return [list(values[i : i + PIXELS]) for i in range(0, len(values), PIXELS)]
 
 
-def read_sums(path: Path, samples: list[int]) -> list[list[list[float]]]:
+def read_scale(path: Path) -> float:
+    """Return the value of one unit of the first output (runtime/FORMAT.md, output record)."""
+    data = path.read_bytes()
+    (outputs,) = struct.unpack_from("<I", data, 44)
+    return struct.unpack_from("<f", data, outputs + 12)[0] / ONE
+
+
+def read_sums(path: Path, samples: list[int], scale: float) -> list[list[list[float]]]:
     """Return, for each T, the images of a simulation, each pixel the mean over the passes."""
     sums = [int(line) for line in path.read_text().split()]
     grids: list[list[list[float]]] = [[] for _ in samples]
     for i, first in enumerate(range(0, len(sums), PIXELS)):
         passes = samples[i % len(samples)]
-        grids[i % len(samples)].append([value / (ONE * passes) for value in sums[first : first + PIXELS]])
+        grids[i % len(samples)].append([value * scale / passes for value in sums[first : first + PIXELS]])
     return grids
 
 
@@ -67,12 +74,12 @@ def write_png(path: Path, lines: list[bytes]) -> None:
 
 def main() -> None:
     """Run the command line."""
-    if len(sys.argv) != 6:
+    if len(sys.argv) != 7:
         sys.exit(__doc__.strip())
-    out, reference, images, sums, passes = sys.argv[1:]
+    out, reference, images, model, sums, passes = sys.argv[1:]
     chosen = [int(text) for text in images.split(",")]
     grids = [read_npy(Path(reference))]
-    grids += read_sums(Path(sums), [int(text) for text in passes.split(",")])
+    grids += read_sums(Path(sums), [int(text) for text in passes.split(",")], read_scale(Path(model)))
     lines: list[bytes] = []
     for grid in grids:
         if lines:
