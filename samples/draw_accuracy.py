@@ -16,7 +16,7 @@ STYLES = {1: ("#0072B2", "T = 1"), 4: ("#D55E00", "T = 4")}  # colours that colo
 def read_report(path):
     """Rows of (m, T, mean accuracy in %, float accuracy in %); the file has a row per seed."""
     with open(path, encoding="utf-8") as stream:
-        rows = list(csv.reader(stream))[1:]
+        rows = [row for row in csv.reader(stream) if row[9] == "0"]  # p-bits, no deterministic networks
     return sorted({(int(r[1]), int(r[0]), 100 * float(r[4]), 100 * float(r[7])) for r in rows})
 
 
