@@ -7,6 +7,7 @@
 #include "converter/model_file.h"
 #include "converter/options.h"
 #include "converter/recipe.h"
+#include "converter/shapes.h"
 #include "converter/threads.h"
 
 #include <inttypes.h>
@@ -17,6 +18,7 @@
 enum { CALIBRATION_IMAGES = 1000 };
 
 struct arguments {
+    struct pbitc_texts shapes;
     const char *output, *calibrate, *recipe, *print_after;
     int64_t weights, group, draws, samples, threads;
     int neuron;  ///< enum pbitc_neuron
@@ -55,6 +57,7 @@ static const struct pbitc_option options[] = {
      offsetof(struct arguments, timing), .required = false},
     {"blame", 0, NULL, "print what each pass cost in output error", PBITC_OPTION_FLAG,
      offsetof(struct arguments, blame), .required = false},
+    PBITC_SHAPE_OPTION(struct arguments, shapes),
     PBITC_THREADS_OPTION(struct arguments, threads),
     {"json", 0, NULL, "print the summary as JSON on standard output", PBITC_OPTION_FLAG,
      offsetof(struct arguments, json), .required = false},
@@ -340,6 +343,9 @@ static enum pbit_status convert(struct conversion *conversion)
         status = pbitc_report(conversion->diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
                               "give the ONNX model it was made from", "%s is a .pbit file already",
                               conversion->path);
+    if (status == PBIT_OK)
+        status = pbitc_shapes_apply(conversion->model.graph, &conversion->arguments->shapes,
+                                    conversion->diagnostics);
     if (status == PBIT_OK && !conversion->arguments->calibrate &&
         !pbitc_is_quantized(conversion->model.graph)) {
         conversion->lacks_images = true;

@@ -6,6 +6,7 @@
 #include "converter/options.h"
 #include "converter/ranks.h"
 #include "converter/report/report_files.h"
+#include "converter/shapes.h"
 #include "converter/threads.h"
 
 #include <stdlib.h>
@@ -45,6 +46,7 @@ static const struct pbitc_option options[] = {
     {"batch", 0, "N", "images that a thread takes at once; no result depends on it (16)",
      PBITC_OPTION_INTEGER, offsetof(struct pbitc_eval_arguments, batch), .minimum = 1,
      .maximum = BATCH_LIMIT},
+    PBITC_SHAPE_OPTION(struct pbitc_eval_arguments, shapes),
     PBITC_THREADS_OPTION(struct pbitc_eval_arguments, threads),
     {"json", 0, NULL, "print JSON", PBITC_OPTION_FLAG, offsetof(struct pbitc_eval_arguments, json),
      .required = false},
@@ -198,6 +200,8 @@ static int evaluate(struct pbitc_eval_run *run)
 static int run_rank(struct pbitc_eval_run *run, struct pbitc_eval_arguments *arguments)
 {
     enum pbit_status status = pbitc_model_file_open(&run->model, arguments->model, run->diagnostics);
+    if (status == PBIT_OK && (run->model.graph || !arguments->baseline)) // else they are the baseline's
+        status = pbitc_shapes_apply(run->model.graph, &arguments->shapes, run->diagnostics);
     int code = status == PBIT_OK ? check_kind(arguments, &run->model) : pbitc_exit_code(status);
     int worst = pbitc_ranks_largest(code);
     if (worst == PBITC_EXIT_DONE)

@@ -1,23 +1,24 @@
 // pbitc inspect: lists what an ONNX model or a .pbit file holds.
 #include "converter/command.h"
+#include "converter/export/verilog/verilog_plan.h"
 #include "converter/file.h"
-#include "converter/graph_facts.h"
+#include "converter/inspect_graph.h"
 #include "converter/json.h"
 #include "converter/model_file.h"
 #include "converter/options.h"
+#include "converter/shapes.h"
 #include "converter/terminal.h"
-#include "passes/pass.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { OPERATOR_NAME = 128 };
-
 struct arguments {
+    struct pbitc_texts shapes;
     bool json;
 };
 
 static const struct pbitc_option options[] = {
+    PBITC_SHAPE_OPTION(struct arguments, shapes),
     {"json", 0, NULL, "print JSON", PBITC_OPTION_FLAG, offsetof(struct arguments, json), .required = false},
 };
 
@@ -31,182 +32,6 @@ static const struct pbitc_usage usage = {
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
 };
-
-/// "2x3x?"; the batch dimension by its name.
-static void format_shape(char *text, size_t size, const struct pbitc_shape *shape, const char *batch)
-{
-    size_t length = 0;
-    snprintf(text, size, shape->rank < 0 ? "?" : "scalar");
-    for (int axis = 0; axis < shape->rank && length < size; axis++) {
-        const char *join = axis ? "x" : "";
-        if (axis == 0 && batch)
-            length += (size_t)snprintf(text, size, "%s", batch);
-        else if (shape->dims[axis] < 0)
-            length += (size_t)snprintf(text + length, size - length, "%s?", join);
-        else
-            length += (size_t)snprintf(text + length, size - length, "%s%" PRId64, join, shape->dims[axis]);
-    }
-}
-
-static bool is_activation(const struct pbitc_node *node)
-{
-    return node->op->flags & PBITC_OPERATOR_ACTIVATION || pbitc_is_quantized_neuron(node);
-}
-
-static const struct pbitc_shape *node_shape(const struct pbitc_node *node)
-{
-    static const struct pbitc_shape unknown = {.rank = -1};
-    return node->output_count && node->outputs[0] ? &node->outputs[0]->shape : &unknown;
-}
-
-static void print_ports(const char *what, struct pbitc_value *const *values, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char shape[160];
-        format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->dim_names[0]);
-        printf("%-12s", what);
-        pbitc_terminal_name(stdout, values[i]->name, 0);
-        printf(": %s %s\n", pbitc_type_name(values[i]->type), shape);
-    }
-}
-
-/// Sums over the nodes.
-struct totals {
-    uint64_t macs, activations;
-};
-
-static struct totals sum_up(const struct pbitc_graph *graph)
-{
-    struct totals totals = {0, 0};
-    PBITC_FOR_EACH_NODE(node, graph)
-    {
-        totals.macs += pbitc_node_macs(node);
-        totals.activations += is_activation(node);
-    }
-    return totals;
-}
-
-enum { NAME_WIDTH_LIMIT = 48 };
-
-static size_t name_width(const struct pbitc_graph *graph)
-{
-    size_t width = sizeof("node") - 1;
-    PBITC_FOR_EACH_NODE(node, graph)
-    {
-        size_t length = strlen(node->name);
-        width = length > width ? length : width;
-    }
-    return width < NAME_WIDTH_LIMIT ? width : NAME_WIDTH_LIMIT;
-}
-
-static void print_graph(const struct pbitc_graph *graph, const struct pbitc_diagnostics *problems)
-{
-    printf("%-12s", "producer");
-    pbitc_terminal_name(stdout, graph->producer ? graph->producer : "", 0);
-    printf("\n%-12s%d (IR %" PRId64 ")\n", "opset", graph->opset, graph->ir_version);
-    print_ports("input", graph->inputs, graph->input_count);
-    print_ports("output", graph->outputs, graph->output_count);
-    size_t width = name_width(graph);
-    printf("\n%-*s  %-18s %-18s %11s %13s  %s\n", (int)width, "node", "operator", "output", "parameters",
-           "MACs", "becomes");
-    PBITC_FOR_EACH_NODE(node, graph)
-    {
-        char shape[160], op[OPERATOR_NAME];
-        format_shape(shape, sizeof(shape), node_shape(node), NULL);
-        pbitc_terminal_name(stdout, node->name, width);
-        printf("  %-18s %-18s %11" PRIu64 " %13" PRIu64 "%s\n",
-               pbitc_node_operator_name(node, op, sizeof(op)), shape, pbitc_node_parameters(node),
-               pbitc_node_macs(node), is_activation(node) ? "  p-bits" : "");
-    }
-    struct totals totals = sum_up(graph);
-    printf("\n%" PRIu64 " parameters, %" PRIu64 " MACs for one image, %" PRIu64
-           " activations that become p-bits\n",
-           pbitc_graph_parameters(graph), totals.macs, totals.activations);
-    if (pbitc_diagnostics_count(problems)) {
-        puts("\nwhat convert cannot handle:");
-        pbitc_diagnostics_print(problems, stdout);
-    }
-}
-
-static void write_shape(struct pbitc_json *json, const struct pbitc_shape *shape, bool open_batch)
-{
-    if (shape->rank < 0) {
-        pbitc_json_null(json, "shape");
-        return;
-    }
-    pbitc_json_open_array(json, "shape");
-    for (int axis = 0; axis < shape->rank; axis++) {
-        if (shape->dims[axis] < 0 || (axis == 0 && open_batch))
-            pbitc_json_null(json, NULL);
-        else
-            pbitc_json_integer(json, NULL, shape->dims[axis]);
-    }
-    pbitc_json_close_array(json);
-}
-
-static void write_ports(struct pbitc_json *json, const char *key, struct pbitc_value *const *values,
-                        size_t count)
-{
-    pbitc_json_open_array(json, key);
-    for (size_t i = 0; i < count; i++) {
-        pbitc_json_open_object(json, NULL);
-        pbitc_json_string(json, "name", values[i]->name);
-        pbitc_json_string(json, "type", pbitc_type_name(values[i]->type));
-        write_shape(json, &values[i]->shape, values[i]->dim_names[0] != NULL);
-        pbitc_json_close_object(json);
-    }
-    pbitc_json_close_array(json);
-}
-
-static void write_nodes(struct pbitc_json *json, const struct pbitc_graph *graph)
-{
-    pbitc_json_open_array(json, "nodes");
-    PBITC_FOR_EACH_NODE(node, graph)
-    {
-        char op[OPERATOR_NAME];
-        pbitc_json_open_object(json, NULL);
-        pbitc_json_string(json, "name", node->name);
-        pbitc_json_string(json, "op", pbitc_node_operator_name(node, op, sizeof(op)));
-        write_shape(json, node_shape(node), false);
-        pbitc_json_integer(json, "parameters", (int64_t)pbitc_node_parameters(node));
-        pbitc_json_integer(json, "macs", (int64_t)pbitc_node_macs(node));
-        pbitc_json_bool(json, "swapped", is_activation(node));
-        pbitc_json_close_object(json);
-    }
-    pbitc_json_close_array(json);
-}
-
-static void write_problems(struct pbitc_json *json, const struct pbitc_diagnostics *problems)
-{
-    pbitc_json_open_array(json, "problems");
-    for (size_t i = 0; i < pbitc_diagnostics_count(problems); i++) {
-        const struct pbitc_problem *problem = pbitc_diagnostics_get(problems, i);
-        pbitc_json_open_object(json, NULL);
-        pbitc_json_string(json, "node", problem->node);
-        pbitc_json_string(json, "op", problem->op);
-        pbitc_json_integer(json, "opset", problem->opset);
-        pbitc_json_string(json, "message", problem->message);
-        pbitc_json_string(json, "remedy", problem->remedy);
-        pbitc_json_close_object(json);
-    }
-    pbitc_json_close_array(json);
-}
-
-static void write_graph(struct pbitc_json *json, const struct pbitc_graph *graph,
-                        const struct pbitc_diagnostics *problems)
-{
-    struct totals totals = sum_up(graph);
-    pbitc_json_string(json, "producer", graph->producer);
-    pbitc_json_integer(json, "opset", graph->opset);
-    pbitc_json_integer(json, "ir_version", graph->ir_version);
-    write_ports(json, "inputs", graph->inputs, graph->input_count);
-    write_ports(json, "outputs", graph->outputs, graph->output_count);
-    write_nodes(json, graph);
-    pbitc_json_integer(json, "parameters", (int64_t)pbitc_graph_parameters(graph));
-    pbitc_json_integer(json, "macs", (int64_t)totals.macs);
-    pbitc_json_integer(json, "activations", (int64_t)totals.activations);
-    write_problems(json, problems);
-}
 
 static const char *const sampler_names[] = {
     [PBIT_SAMPLER_IID] = "iid", [PBIT_SAMPLER_STRATIFIED] = "stratified"};
@@ -244,7 +69,17 @@ static void print_layer(const struct pbit_layer *layer, size_t width)
            layer->random ? "pass" : "image", layer->synapses, *detail ? "  " : "", detail);
 }
 
-static void print_pbit(const struct pbitc_model_file *file)
+/// Whether `export --target verilog` can build the file's network; reports what it cannot.
+static bool check_verilog(const struct pbit_model *model, struct pbitc_diagnostics *problems)
+{
+    struct pbitc_verilog_plan plan;
+    enum pbit_status status = pbitc_verilog_plan_make(&plan, model, pbit_model_default_draws(model),
+                                                      pbit_model_default_samples(model), 1, 0, problems);
+    pbitc_verilog_plan_free(&plan);
+    return status == PBIT_OK;
+}
+
+static void print_pbit(const struct pbitc_model_file *file, struct pbitc_diagnostics *problems)
 {
     const struct pbit_model *model = &file->pbit;
     size_t length;
@@ -265,6 +100,8 @@ static void print_pbit(const struct pbitc_model_file *file)
     printf("%-12s%s\n%-12s", "sampler", sampler_names[pbit_model_sampler(model)], "metadata");
     pbitc_terminal_text(stdout, metadata, length, 0);
     putchar('\n');
+    bool verilog = check_verilog(model, problems);
+    printf("%-12syes\n%-12syes\n%-12s%s\n", "host", "c99", "verilog", verilog ? "yes" : "no, see below");
     size_t width = sizeof("layer") - 1;
     for (uint32_t i = 0; i < model->operation_count; i++) {
         size_t name = strlen(pbit_model_layer(model, i).name);
@@ -274,6 +111,10 @@ static void print_pbit(const struct pbitc_model_file *file)
     for (uint32_t i = 0; i < model->operation_count; i++) {
         struct pbit_layer layer = pbit_model_layer(model, i);
         print_layer(&layer, width);
+    }
+    if (!verilog) {
+        puts("\nwhat the verilog target cannot build:");
+        pbitc_diagnostics_print(problems, stdout);
     }
 }
 
@@ -313,7 +154,8 @@ static void write_layer(struct pbitc_json *json, const struct pbit_layer *layer)
     pbitc_json_close_object(json);
 }
 
-static void write_pbit(struct pbitc_json *json, const struct pbitc_model_file *file)
+static void write_pbit(struct pbitc_json *json, const struct pbitc_model_file *file,
+                       struct pbitc_diagnostics *problems)
 {
     const struct pbit_model *model = &file->pbit;
     pbitc_json_open_array(json, "inputs");
@@ -336,6 +178,11 @@ static void write_pbit(struct pbitc_json *json, const struct pbitc_model_file *f
     pbitc_json_integer(json, "max_samples", pbit_model_max_samples(model));
     pbitc_json_string(json, "sampler", sampler_names[pbit_model_sampler(model)]);
     pbitc_json_parsed(json, "metadata", file->metadata);
+    pbitc_json_open_object(json, "targets");
+    pbitc_json_bool(json, "host", true);
+    pbitc_json_bool(json, "c99", true);
+    pbitc_json_bool(json, "verilog", check_verilog(model, problems));
+    pbitc_json_close_object(json);
     pbitc_json_open_array(json, "layers");
     for (uint32_t i = 0; i < model->operation_count; i++) {
         struct pbit_layer layer = pbit_model_layer(model, i);
@@ -344,7 +191,7 @@ static void write_pbit(struct pbitc_json *json, const struct pbitc_model_file *f
     pbitc_json_close_array(json);
 }
 
-static void write_json(const struct pbitc_model_file *file, const struct pbitc_diagnostics *problems)
+static void write_json(const struct pbitc_model_file *file, struct pbitc_diagnostics *problems)
 {
     struct pbitc_json json = {.stream = stdout, .indent = 2};
     char hash[PBITC_HASH_TEXT];
@@ -353,9 +200,9 @@ static void write_json(const struct pbitc_model_file *file, const struct pbitc_d
     pbitc_json_string(&json, "kind", file->graph ? "onnx" : "pbit");
     pbitc_json_string(&json, "hash", pbitc_hash_text(file->hash, hash));
     if (file->graph)
-        write_graph(&json, file->graph, problems);
+        pbitc_inspect_graph_write(&json, file->graph, problems);
     else
-        write_pbit(&json, file);
+        write_pbit(&json, file, problems);
     pbitc_json_close_object(&json);
 }
 
@@ -370,6 +217,11 @@ int pbitc_cmd_inspect(int argc, char **argv, struct pbitc_diagnostics *diagnosti
     enum pbit_status status = pbitc_model_file_open(&file, path, diagnostics);
     if (status != PBIT_OK)
         return pbitc_exit_code(status);
+    status = pbitc_shapes_apply(file.graph, &arguments.shapes, diagnostics);
+    if (status != PBIT_OK) {
+        pbitc_model_file_close(&file);
+        return pbitc_exit_code(status);
+    }
     // What convert could not handle is part of the answer here, not a failure.
     struct pbitc_diagnostics *problems = pbitc_diagnostics_create();
     if (!problems) {
@@ -383,9 +235,9 @@ int pbitc_cmd_inspect(int argc, char **argv, struct pbitc_diagnostics *diagnosti
     if (arguments.json)
         write_json(&file, problems);
     else if (file.graph)
-        print_graph(file.graph, problems);
+        pbitc_inspect_graph_print(file.graph, problems);
     else
-        print_pbit(&file);
+        print_pbit(&file, problems);
     pbitc_diagnostics_destroy(problems);
     pbitc_model_file_close(&file);
     return PBITC_EXIT_DONE;

@@ -7,6 +7,7 @@
 #include "converter/interrupt.h"
 #include "converter/model_file.h"
 #include "converter/options.h"
+#include "converter/shapes.h"
 #include "converter/threads.h"
 
 #include <math.h>
@@ -18,7 +19,7 @@
 enum { ROWS_AT_ONCE = 64 };
 
 struct arguments {
-    struct pbitc_texts inputs;
+    struct pbitc_texts inputs, shapes;
     const char *output_directory;
     int64_t samples, draws, seed, threads; ///< samples, draws, seed: -1 = not given
 };
@@ -34,6 +35,7 @@ static const struct pbitc_option options[] = {
      offsetof(struct arguments, draws), .minimum = 1, .maximum = PBIT_DRAWS_LIMIT},
     {"seed", 0, "S", ".pbit: seed of the random numbers (0)", PBITC_OPTION_INTEGER,
      offsetof(struct arguments, seed), .minimum = 0, .maximum = INT64_MAX},
+    PBITC_SHAPE_OPTION(struct arguments, shapes),
     PBITC_THREADS_OPTION(struct arguments, threads),
 };
 
@@ -518,7 +520,8 @@ int pbitc_cmd_run(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
             .input_count = file.graph ? file.graph->input_count : file.pbit.input_count,
             .output_count = file.graph ? file.graph->output_count : file.pbit.output_count,
         };
-        code = pbitc_exit_code(run_job(&job, &file));
+        status = pbitc_shapes_apply(file.graph, &arguments.shapes, diagnostics);
+        code = pbitc_exit_code(status == PBIT_OK ? run_job(&job, &file) : status);
     }
     pbitc_model_file_close(&file);
     return code;

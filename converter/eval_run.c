@@ -10,6 +10,7 @@
 #include "converter/report/report_files.h"
 #include "converter/report/report_merge.h"
 #include "converter/report/report_read.h"
+#include "converter/shapes.h"
 #include "converter/threads.h"
 
 #include <stdlib.h>
@@ -72,6 +73,8 @@ static enum pbit_status open_baseline(struct pbitc_eval_run *run)
     if (status == PBIT_OK && !run->baseline.graph)
         return pbitc_report(run->diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
                             "give the ONNX model it was made from", "the baseline %s is a .pbit file", path);
+    if (status == PBIT_OK)
+        status = pbitc_shapes_apply(run->baseline.graph, &run->arguments->shapes, run->diagnostics);
     return status;
 }
 

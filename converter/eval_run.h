@@ -9,6 +9,7 @@
 
 /// The command line.
 struct pbitc_eval_arguments {
+    struct pbitc_texts shapes;
     const char *model, *data, *baseline, *report, *target_text, *shard_text;
     int64_t limit, seeds, seed, threads, batch;
     struct pbitc_integers samples_asked, draws_asked;

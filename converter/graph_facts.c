@@ -52,6 +52,10 @@ uint64_t pbitc_graph_parameters(const struct pbitc_graph *graph)
     for (size_t i = 0; i < graph->value_count; i++)
         graph->values[i]->mark = 0;
     PBITC_FOR_EACH_NODE(node, graph)
+    for (const struct pbitc_attribute *attribute = node->attributes; attribute; attribute = attribute->next)
+        if (attribute->kind == PBITC_ATTRIBUTE_GRAPH)
+            sum += pbitc_graph_parameters(attribute->graph);
+    PBITC_FOR_EACH_NODE(node, graph)
     for (size_t i = 0; i < node->input_count; i++) {
         if (!node->inputs[i] || node->inputs[i]->mark)
             continue;
@@ -79,11 +83,32 @@ static int64_t fan_in(const struct pbitc_node *node)
     return 0;
 }
 
+/// Steps x sequences x weights of a recurrent layer.
+static uint64_t recurrent_macs(const struct pbitc_node *node)
+{
+    const struct pbitc_shape *x = &node->inputs[0]->shape, *w = &node->inputs[1]->shape;
+    int64_t r = node->inputs[2] ? pbitc_shape_elements(&node->inputs[2]->shape) : -1;
+    int64_t weights = pbitc_shape_elements(w);
+    return x->rank == 3 && pbitc_shape_elements(x) >= 0 && weights >= 0 && r >= 0
+               ? (uint64_t)x->dims[0] * (uint64_t)x->dims[1] * (uint64_t)(weights + r)
+               : 0;
+}
+
 uint64_t pbitc_node_macs(const struct pbitc_node *node)
 {
-    if (node->input_count < 2 || !node->inputs[0] || !node->inputs[1] || !node->outputs[0])
+    if (node->input_count < 2 || !node->inputs[0] || !node->inputs[1])
         return 0;
-    int64_t outputs = pbitc_shape_elements(&node->outputs[0]->shape), products = fan_in(node);
+    if (pbitc_node_is(node, PBITC_OP_RNN) || pbitc_node_is(node, PBITC_OP_GRU) ||
+        pbitc_node_is(node, PBITC_OP_LSTM))
+        return node->input_count > 2 ? recurrent_macs(node) : 0;
+    const struct pbitc_value *output = node->output_count ? node->outputs[0] : NULL;
+    int64_t outputs = output ? pbitc_shape_elements(&output->shape) : -1, products = fan_in(node);
+    if (pbitc_node_is(node,
+                      PBITC_OP_ConvTranspose)) { // each element of the input meets the kernels of a channel
+        const struct pbitc_shape *weights = &node->inputs[1]->shape;
+        outputs = pbitc_shape_elements(&node->inputs[0]->shape);
+        products = pbitc_shape_elements(weights) > 0 ? pbitc_shape_elements(weights) / weights->dims[0] : 0;
+    }
     return outputs > 0 && products > 0 ? (uint64_t)outputs * (uint64_t)products : 0;
 }
 

@@ -7,10 +7,10 @@
 /// Elements of the float constants of rank >= 1 that the node reads (bounds of Clip are settings, not
 /// parameters); of the weights and biases, where they are quantized.
 uint64_t pbitc_node_parameters(const struct pbitc_node *node);
-/// The same over the graph, constants that several nodes read counted once.
+/// The same over the graph and its inner graphs, constants that several nodes read counted once.
 uint64_t pbitc_graph_parameters(const struct pbitc_graph *graph);
-/// Multiply-accumulates of a Conv, Gemm, MatMul or their quantized forms by its inferred shapes; 0 for others
-/// and where shapes are unknown.
+/// Multiply-accumulates of a Conv, ConvTranspose, Gemm, MatMul, their quantized forms, an RNN, GRU or LSTM by
+/// its inferred shapes; 0 for others and where shapes are unknown.
 uint64_t pbitc_node_macs(const struct pbitc_node *node);
 
 /// "Conv" or "com.example.Foo"

@@ -1,7 +1,7 @@
 #include "passes/pass_support.h"
 
 #include "passes/blame.h"
-#include "passes/neuron_function.h"
+#include "passes/node_role.h"
 
 #include <string.h>
 #include <time.h>
@@ -66,78 +66,18 @@ enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_grap
 
 // ---- what can be converted
 
-static bool is_shape_arithmetic(const struct pbitc_node *node)
-{
-    for (size_t i = 0; i < node->output_count; i++)
-        if (node->outputs[i] &&
-            (node->outputs[i]->type == PBITC_FLOAT32 || node->outputs[i]->type == PBITC_TYPE_NONE))
-            return false;
-    return true;
-}
-
-static bool all_inputs_constant(const struct pbitc_node *node)
-{
-    for (size_t i = 0; i < node->input_count; i++)
-        if (node->inputs[i] && !node->inputs[i]->constant)
-            return false;
-    return true;
-}
-
-/// A Softmax that the caller can apply to the whole of an output: nothing else reads it, and its axis is all
-/// there is.
-static bool is_final_softmax(const struct pbitc_graph *graph, const struct pbitc_node *node)
-{
-    const struct pbitc_value *output = node->outputs[0];
-    int64_t rank = output->shape.rank, axis = pbitc_node_int(node, "axis", -1);
-    if (rank < 2 || pbitc_graph_only_consumer(graph, output) || pbitc_graph_use_count(graph, output) != 1)
-        return false;
-    axis += axis < 0 ? rank : 0;
-    return axis >= 1 && axis < rank && output->shape.dims[axis] == pbitc_shape_elements(&output->shape);
-}
-
-static bool is_convertible(const struct pbitc_graph *graph, const struct pbitc_node *node)
-{
-    struct pbitc_function function;
-    if (all_inputs_constant(node) || is_shape_arithmetic(node) || pbitc_is_movement(node))
-        return true;
-    if ((node->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(node, &function))
-        return true;
-    switch ((int)node->op->id) {
-    case PBITC_OP_Conv:
-    case PBITC_OP_Gemm:
-    case PBITC_OP_MatMul:
-    case PBITC_OP_Add:
-    case PBITC_OP_Sub:
-    case PBITC_OP_Mul:
-    case PBITC_OP_Div:
-    case PBITC_OP_BatchNormalization:
-    case PBITC_OP_MaxPool:
-    case PBITC_OP_AveragePool:
-    case PBITC_OP_GlobalAveragePool:
-    case PBITC_OP_GlobalMaxPool:
-    case PBITC_OP_Concat:
-    case PBITC_OP_Dropout:
-    case PBITC_OP_QuantizeLinear:
-    case PBITC_OP_DequantizeLinear:
-    case PBITC_OP_Quant:
-    case PBITC_OP_BipolarQuant:
-        return true;
-    case PBITC_OP_Softmax:
-        return is_final_softmax(graph, node);
-    default:
-        return false;
-    }
-}
-
 enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
                                          struct pbitc_diagnostics *diagnostics)
 {
     enum pbit_status status = PBIT_OK;
     PBITC_FOR_EACH_NODE(node, graph)
-    if (!is_convertible(graph, node))
-        status = pbitc_report_node(diagnostics, PBIT_ERROR_UNSUPPORTED, node,
-                                   "replace the operator, or convert the part of the model without it",
-                                   "this operator cannot be part of a .pbit file here");
+    {
+        const char *reason;
+        if (pbitc_node_role(graph, node, &reason) == PBITC_ROLE_REFUSED)
+            status = pbitc_report_node(diagnostics, PBIT_ERROR_UNSUPPORTED, node,
+                                       "replace the operator, or convert the part of the model without it",
+                                       "%s", reason);
+    }
     if (graph->input_count != 1)
         status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
                               "export a model with one input", "a model with %zu inputs cannot be calibrated",
