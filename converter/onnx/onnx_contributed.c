@@ -308,8 +308,8 @@ static bool name_values(struct pbitc_arena *arena, const char *given, const char
     return text && split(arena, text, names, count);
 }
 
-static Onnx__FunctionProto *make_function(struct pbitc_arena *arena, const Onnx__NodeProto *call,
-                                          size_t index, const char *body)
+bool pbitc_onnx_function_of_text(struct pbitc_arena *arena, const Onnx__NodeProto *call, const char *inputs,
+                                 const char *outputs, const char *body, const Onnx__FunctionProto **made)
 {
     // A Conv and an added tensor may have omitted inputs in between: all four have names.
     enum { FUSED_INPUTS = 4 };
@@ -317,18 +317,19 @@ static Onnx__FunctionProto *make_function(struct pbitc_arena *arena, const Onnx_
     Onnx__OperatorSetIdProto *opset = NEW(arena, Onnx__OperatorSetIdProto, ONNX__OPERATOR_SET_ID_PROTO__INIT);
     Onnx__OperatorSetIdProto **opsets = pbitc_arena_allocate(arena, 1, sizeof(*opsets));
     char *text = pbitc_arena_copy_string(arena, body, strlen(body));
-    size_t inputs = call->n_input > FUSED_INPUTS ? call->n_input : FUSED_INPUTS;
+    size_t called = call->n_input > FUSED_INPUTS ? call->n_input : FUSED_INPUTS;
     if (!function || !opset || !opsets || !text || !parse_body(arena, call, text, function) ||
-        !name_values(arena, contributed[index].inputs, "I", inputs, &function->input, &function->n_input) ||
-        !name_values(arena, contributed[index].outputs, "O", 1, &function->output, &function->n_output))
-        return NULL;
+        !name_values(arena, inputs, "I", called, &function->input, &function->n_input) ||
+        !name_values(arena, outputs, "O", call->n_output, &function->output, &function->n_output))
+        return false;
     opset->domain = text + strlen(body); // ""
     opset->has_version = 1;
     opset->version = FUNCTION_OPSET;
     opsets[0] = opset;
     function->opset_import = opsets;
     function->n_opset_import = 1;
-    return function;
+    *made = function;
+    return true;
 }
 
 bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
@@ -348,7 +349,7 @@ bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onn
         return true;
     const char *body = contributed[index].make_body ? contributed[index].make_body(arena, call, &exhausted)
                                                     : contributed[index].body;
-    if (body)
-        *function = make_function(arena, call, index, body);
-    return body ? *function != NULL : !exhausted;
+    return body ? pbitc_onnx_function_of_text(arena, call, contributed[index].inputs,
+                                              contributed[index].outputs, body, function)
+                : !exhausted;
 }

@@ -149,6 +149,16 @@ const Onnx__FunctionProto *pbitc_onnx_find_function(const struct pbitc_onnx_impo
 /// NULL: none that we know.
 bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
                                  const Onnx__FunctionProto **function);
+/// A function for one call, whose nodes the text lists (onnx_contributed.c). Names of inputs and outputs are
+/// separated by spaces; NULL: I0, I1, ... and O0, O1, ... for as many as the call has. The call must outlive
+/// the function.
+bool pbitc_onnx_function_of_text(struct pbitc_arena *arena, const Onnx__NodeProto *call, const char *inputs,
+                                 const char *outputs, const char *body, const Onnx__FunctionProto **function);
+/// onnx_gradient.c. A Gradient among the nodes of a graph as a function, and the call of it; *function is
+/// left alone when the node is none that we can derive.
+bool pbitc_onnx_find_gradient(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *nodes,
+                              size_t count, const Onnx__NodeProto *call, Onnx__NodeProto *expanded,
+                              const Onnx__FunctionProto **function);
 bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
                             const Onnx__NodeProto *proto, const Onnx__FunctionProto *function);
 /// In a function body an attribute may refer to one of the call. False: the call does not have it, or a

@@ -213,8 +213,13 @@ static bool import_node(struct pbitc_onnx_importer *importer, const struct body 
     struct pbitc_onnx_place place = {.name = name, .op = proto->op_type};
     if (!function && !pbitc_onnx_find_contributed(importer, proto, &function))
         return false;
+    Onnx__NodeProto gradient;
+    const Onnx__NodeProto *call = function ? proto : &gradient;
+    if (!function &&
+        !pbitc_onnx_find_gradient(importer, body->protos, body->count, proto, &gradient, &function))
+        return false;
     if (function)
-        return pbitc_onnx_import_call(importer, &place, proto, function);
+        return pbitc_onnx_import_call(importer, &place, call, function);
     if (!inputs || !outputs || !find_operator(importer, proto, name, &opset, &op))
         return false;
     place.opset = opset;

@@ -229,6 +229,55 @@ START_TEST(activations)
 }
 END_TEST
 
+/// d = op(a, b) and e = d - exp(a), with the gradient of e by a, b and what it does not depend on.
+static struct builder start_gradient(const char *op, Onnx__NodeProto **node)
+{
+    static const char *const variables[] = {"a", "b", "f"};
+    struct builder b = start("Gradient", "a,b,f", node);
+    builder_add_opset(&b, "ai.onnx.preview.training", 1);
+    (*node)->domain = builder_text(&b, "ai.onnx.preview.training");
+    (*node)->output = builder_names(&b, "y,by_b,by_f", &(*node)->n_output);
+    CONSTANT(&b, "a", FLOAT, float, DIMS(2), 0, 2);
+    CONSTANT(&b, "b", FLOAT, float, DIMS(2), 4, 5);
+    CONSTANT(&b, "f", FLOAT, float, DIMS(1), 3);
+    b.graph->n_node = 0;
+    builder_add_node(&b, "first", op, "a,b", "d");
+    builder_add_node(&b, "second", "Exp", "a", "c");
+    builder_add_node(&b, "third", "Sub", "d,c", "e");
+    b.graph->node[b.graph->n_node++] = *node;
+    builder_set_string(&b, *node, "y", "e");
+    Onnx__AttributeProto *xs = builder_add_attribute(&b, *node, "xs", 8);
+    xs->strings = pbitc_arena_allocate(b.arena, 3, sizeof(*xs->strings));
+    xs->n_strings = 3;
+    for (size_t i = 0; i < xs->n_strings; i++)
+        xs->strings[i] = (ProtobufCBinaryData){1, (uint8_t *)builder_text(&b, variables[i])};
+    return b;
+}
+
+START_TEST(gradients)
+{
+    static const char *const operators[] = {"Add", "Mul", "Div"};
+    const double at_two = -7.3890561, expected[][3][2] = {
+                                          {{0, 1 + at_two}, {1, 1}, {0, 0}},
+                                          {{3, 5 + at_two}, {0, 2}, {0, 0}},
+                                          {{0.25 - 1, 0.2 + at_two}, {0, -0.08}, {0, 0}},
+                                      };
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 3; k++) {
+            Onnx__NodeProto *node;
+            struct builder b = start_gradient(operators[i], &node);
+            Onnx__AttributeProto *xs = node->attribute[1]; // the variable that is looked at comes first
+            ProtobufCBinaryData variable = xs->strings[0];
+            xs->strings[0] = xs->strings[k];
+            xs->strings[k] = variable;
+            expect(&b, FLOAT, expected[i][k], k == 2 ? 1 : 2);
+        }
+    Onnx__NodeProto *node;
+    struct builder b = start_gradient("Max", &node);
+    expect_refused(&b);
+}
+END_TEST
+
 START_TEST(the_same_names_elsewhere_are_other_operators)
 {
     Onnx__NodeProto *node;
@@ -246,6 +295,7 @@ int main(void)
     Suite *suite = suite_create("onnx_contributed");
     TCase *tcase = tcase_create("contributed");
     const TTest *tests[] = {sums_and_products,
+                            gradients,
                             operators_of_one_operand,
                             concatenation,
                             dense_layers,
