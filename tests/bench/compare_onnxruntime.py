@@ -53,7 +53,7 @@ def file_name(name):
 def flatten(value):
     """The tensor of what ZipMap makes a list of dictionaries."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return np.array([[row[key] for key in row] for row in value])
+        return np.array([list(row.values()) for row in value], np.float32)
     return value
 
 
