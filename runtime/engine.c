@@ -73,7 +73,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
     uint8_t *tensor_random = pbit_engine_take(memory, model->tensor_count);
     size_t scratch = 0;
     for (uint32_t i = 0; i < model->operation_count; i++) {
-        struct pbit_engine_operation one, *operation = memory->base ? &operations[i] : &one;
+        struct pbit_engine_operation one = {0}, *operation = memory->base ? &operations[i] : &one;
         describe_operation(model, i, operation);
         if (kernels->lanes && operation->operation.kind == PBIT_OPERATION_CONV)
             pbit_pack_conv(memory, model, kernels->lanes, operation);

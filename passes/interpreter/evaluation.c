@@ -279,11 +279,14 @@ static enum pbit_status run_control_flow(struct pbitc_evaluation *evaluation)
     int64_t turns = PBITC_MAX_TURNS;
     for (size_t i = 0; i < evaluation->output_count; i++)
         evaluation->outputs[i] = (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
-    if (!evaluation->turns)
+    bool outermost = !evaluation->turns;
+    if (outermost)
         evaluation->turns = &turns;
     enum pbit_status status = check_operands(evaluation);
     if (!status)
         status = evaluation->node->op->evaluate(evaluation);
+    if (outermost)
+        evaluation->turns = NULL;
     return status ? status : check_outputs(evaluation);
 }
 

@@ -19,13 +19,13 @@ typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
                                        const struct pbit_operation *neuron, const struct pbit_draw *draw,
                                        size_t count, const int32_t *in, uint8_t *out);
 
-pbit_fast_neuron_function pbit_fast_neuron_avx512, pbit_fast_neuron_avx2;
+pbit_fast_neuron_function pbit_fast_neuron, pbit_fast_neuron_avx512, pbit_fast_neuron_avx2;
 
 /// MAXPOOL, of levels or fixed, whose taps are all inside the image.
 typedef void pbit_fast_maxpool_function(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                         const struct pbit_tensor *output, const void *in, void *out);
 
-pbit_fast_maxpool_function pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2;
+pbit_fast_maxpool_function pbit_fast_maxpool, pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2;
 
 static inline int pbit_pool_is_inside(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                       const struct pbit_tensor *output)

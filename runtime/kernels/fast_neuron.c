@@ -1,4 +1,5 @@
-// NEURON; see fast_kernels.h. NAMED(x) is the name of x for this kind of processor.
+// NEURON; see fast_kernels.h. meson.build compiles it once for each kind of processor, under a name of its
+// own.
 #include "runtime/kernels/fast_kernels.h"
 
 enum { BLOCK = PBIT_LANES };
@@ -119,8 +120,8 @@ static inline void count_independent(const struct pbit_draw *draw, struct pbit_l
         level[j] = (uint8_t)counts[j];
 }
 
-void NAMED(pbit_fast_neuron)(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
-                             const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
+void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                      const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
 {
     int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
     uint32_t order = independent ? 0 : pbit_sample_order(draw->sample),

@@ -1,4 +1,5 @@
-// MAXPOOL; see fast_kernels.h. NAMED(x) is the name of x for this kind of processor.
+// MAXPOOL; see fast_kernels.h. meson.build compiles it once for each kind of processor, under a name of its
+// own.
 #include "runtime/kernels/fast_kernels.h"
 
 #define DEFINE_POOL(name, type)                                                                              \
@@ -24,8 +25,8 @@
 DEFINE_POOL(pool_levels, uint8_t)
 DEFINE_POOL(pool_fixed, int32_t)
 
-void NAMED(pbit_fast_maxpool)(const struct pbit_operation *pool, const struct pbit_tensor *input,
-                              const struct pbit_tensor *output, const void *in, void *out)
+void pbit_fast_maxpool(const struct pbit_operation *pool, const struct pbit_tensor *input,
+                       const struct pbit_tensor *output, const void *in, void *out)
 {
     if (output->kind == PBIT_FIXED)
         pool_fixed(&pool->window, input, output, in, out);

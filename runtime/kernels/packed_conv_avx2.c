@@ -16,7 +16,7 @@ INLINE __m256i load_words(const uint8_t *bytes)
     return _mm256_set1_epi32(word);
 }
 
-static void requantize(__m256i sums, const int32_t *multipliers, const int64_t *constants, uint32_t shift,
+INLINE void requantize(__m256i sums, const int32_t *multipliers, const int64_t *constants, uint32_t shift,
                        uint32_t lanes, int32_t *out)
 {
     int32_t sum[LANES];

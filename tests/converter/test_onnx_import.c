@@ -1129,10 +1129,10 @@ static Suite *import_suite(void)
               names_are_invented_and_made_unique, unsorted_nodes_are_sorted,
               omitted_inputs_and_unread_outputs, constant_nodes_become_constants, typed_data_of_every_kind,
               default_domain_has_two_names, attribute_types_of_old_files, broadcasting_of_old_files);
-    ADD_TESTS(suite, "refused", other_symbolic_dimensions, narrow_data_out_of_range,
-              wrong_amounts_of_data, impossible_dimensions, refused_kinds_of_tensors,
-              unknown_operators_are_all_listed, opset_limits, subgraph_attributes, bad_attributes, bad_arity,
-              dangling_and_duplicate_names, cycles_are_named, all_problems_at_once);
+    ADD_TESTS(suite, "refused", other_symbolic_dimensions, narrow_data_out_of_range, wrong_amounts_of_data,
+              impossible_dimensions, refused_kinds_of_tensors, unknown_operators_are_all_listed, opset_limits,
+              subgraph_attributes, bad_attributes, bad_arity, dangling_and_duplicate_names, cycles_are_named,
+              all_problems_at_once);
     ADD_TESTS(suite, "older forms", clip_6_and_pad_2, lists_that_became_inputs, slice_1_and_split_2,
               softmax_before_13, batch_normalization_7);
     ADD_TESTS(suite, "files", external_data_is_read, external_data_cannot_leave_the_folder,
