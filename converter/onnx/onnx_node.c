@@ -213,7 +213,7 @@ static bool import_node(struct pbitc_onnx_importer *importer, const struct body 
     struct pbitc_onnx_place place = {.name = name, .op = proto->op_type};
     if (!function && !pbitc_onnx_find_contributed(importer, proto, &function))
         return false;
-    Onnx__NodeProto gradient;
+    Onnx__NodeProto gradient = ONNX__NODE_PROTO__INIT;
     const Onnx__NodeProto *call = function ? proto : &gradient;
     if (!function &&
         !pbitc_onnx_find_gradient(importer, body->protos, body->count, proto, &gradient, &function))
