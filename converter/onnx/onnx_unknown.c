@@ -59,16 +59,17 @@ static bool is_one_of(const char *name, const char *const *names)
 
 static const char *find_remedy(const struct pbitc_onnx_unknown *unknown)
 {
-    static const char *const recurrent[] = {"LSTM", "GRU", "RNN", NULL};
+    static const char *const random[] = {
+        "Bernoulli",         "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "RandomUniformLike", NULL};
     if (strcmp(unknown->domain, "pbitc") == 0)
         return "operators of this domain are made by pbitc's passes and cannot be read from a file";
     if (strcmp(unknown->domain, "ai.onnx.ml") == 0)
         return "pbitc converts neural networks; run classical machine learning parts outside of the model";
     if (strcmp(unknown->domain, "com.microsoft") == 0)
         return "save the model without ONNX Runtime's own fused operators";
-    if (is_one_of(unknown->op, recurrent))
-        return "only feed-forward networks can be converted; cut the recurrent part off "
-               "(onnx.utils.extract_model)";
+    if (!*unknown->domain && is_one_of(unknown->op, random))
+        return "it draws random numbers, so that no two runs agree: make its result an input of the model";
     return "replace it before the export, or cut it off (onnx.utils.extract_model)";
 }
 

@@ -199,7 +199,12 @@ static bool fill_nodes(struct pbitc_evaluation *evaluation, struct ensemble *ens
     for (size_t i = 0; i < count; i++)
         if (!ensemble->nodes[i].has_parent)
             ensemble->roots[ensemble->root_count++] = i;
-    return true;
+    size_t tree_count = 0;
+    for (size_t i = 0; i < count; i++)
+        tree_count += i == 0 || ensemble->places[i].tree != ensemble->places[i - 1].tree;
+    if (ensemble->root_count != tree_count) // in a circle that takes in its root a tree has none
+        PBITC_MALFORMED(evaluation, "%zu trees have %zu roots", tree_count, ensemble->root_count);
+    return ensemble->root_count == tree_count;
 }
 
 static bool fill_votes(struct pbitc_evaluation *evaluation, struct ensemble *ensemble)

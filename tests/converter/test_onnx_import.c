@@ -583,6 +583,59 @@ START_TEST(broadcasting_of_old_files)
 }
 END_TEST
 
+/// Upsample and Resize of opset 10 become today's Resize.
+START_TEST(resize_before_11)
+{
+    static const float scales[] = {1, 2};
+    for (int opset = 9; opset <= 10; opset++) {
+        struct builder b = builder_start(opset);
+        builder_add_input(&b, "x", "N,4");
+        builder_add_output(&b, "y");
+        builder_add_initializer(&b, "scales", FLOAT, (int64_t[]){2, -1}, scales, sizeof(scales));
+        builder_add_node(&b, "node", opset == 9 ? "Upsample" : "Resize", "x,scales", "y");
+        struct outcome o = import_good(&b);
+        const struct pbitc_node *node = find_node(&o, "node");
+        ck_assert(pbitc_node_is(node, PBITC_OP_Resize));
+        ck_assert_ptr_null(node->inputs[1]);
+        ck_assert_ptr_nonnull(node->inputs[2]->constant);
+        ck_assert_str_eq(pbitc_node_string(node, "coordinate_transformation_mode", ""), "asymmetric");
+        end(&b, &o);
+    }
+}
+END_TEST
+
+/// A classifier's ZipMap is the tensor of its scores; labels that are strings may only be an output.
+START_TEST(classifiers)
+{
+    for (int reads = 0; reads <= 1; reads++) {
+        struct builder b = builder_start(13);
+        builder_add_opset(&b, "ai.onnx.ml", 1);
+        builder_add_input(&b, "x", "N,4");
+        Onnx__NodeProto *node = builder_add_node(&b, "node", "LinearClassifier", "x", "label,scores");
+        node->domain = builder_text(&b, "ai.onnx.ml");
+        Onnx__AttributeProto *labels = builder_add_attribute(&b, node, "classlabels_strings", 8);
+        labels->n_strings = 2;
+        labels->strings = (ProtobufCBinaryData[]){{1, (uint8_t *)"a"}, {1, (uint8_t *)"b"}};
+        node = builder_add_node(&b, "zip", "ZipMap", "scores", "maps");
+        node->domain = builder_text(&b, "ai.onnx.ml");
+        if (reads)
+            builder_add_node(&b, "reader", "Identity", "label", "other");
+        builder_add_output(&b, reads ? "other" : "label");
+        Onnx__ValueInfoProto *maps = builder_add_output(&b, "maps");
+        maps->type->tensor_type = NULL;
+        maps->type->has_sequence_type = 1;
+        if (reads) {
+            expect_only(&b, NULL, PBIT_ERROR_UNSUPPORTED, "node",
+                        "its labels are strings, and node 'reader'");
+        } else {
+            struct outcome o = import_good(&b);
+            ck_assert(pbitc_node_is(o.graph->outputs[1]->producer, PBITC_OP_ZipMap));
+            end(&b, &o);
+        }
+    }
+}
+END_TEST
+
 START_TEST(attribute_types_of_old_files)
 {
     Onnx__NodeProto *node;
@@ -1128,7 +1181,8 @@ static Suite *import_suite(void)
     ADD_TESTS(suite, "accepted", mlp_is_imported, symbolic_batches, initializers_listed_as_inputs,
               names_are_invented_and_made_unique, unsorted_nodes_are_sorted,
               omitted_inputs_and_unread_outputs, constant_nodes_become_constants, typed_data_of_every_kind,
-              default_domain_has_two_names, attribute_types_of_old_files, broadcasting_of_old_files);
+              default_domain_has_two_names, attribute_types_of_old_files, broadcasting_of_old_files,
+              resize_before_11, classifiers);
     ADD_TESTS(suite, "refused", other_symbolic_dimensions, narrow_data_out_of_range, wrong_amounts_of_data,
               impossible_dimensions, refused_kinds_of_tensors, unknown_operators_are_all_listed, opset_limits,
               subgraph_attributes, bad_attributes, bad_arity, dangling_and_duplicate_names, cycles_are_named,

@@ -29,6 +29,8 @@ static inline struct node_case case_create(const char *op)
                           .diagnostics = pbitc_diagnostics_create()};
     if (!c.op)
         c.op = pbitc_operator_find("qonnx.custom_op.general", op);
+    if (!c.op)
+        c.op = pbitc_operator_find("ai.onnx.ml", op);
     ck_assert_ptr_nonnull(c.graph);
     ck_assert_ptr_nonnull(c.op);
     ck_assert_ptr_nonnull(c.diagnostics);
