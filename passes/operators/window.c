@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/// Positions of a window: far more than a network has use for, and few enough to walk over.
+enum { MAX_KERNEL = 1 << 20 };
+
 /// Fills `values` with an attribute of `rank` numbers that are at least `least`, or with `fallback`.
 static enum pbit_status read_extents(struct pbitc_evaluation *evaluation, const char *name, int rank,
                                      int64_t least, int64_t fallback, int64_t *values)
@@ -108,6 +111,9 @@ static enum pbit_status compute_outputs(struct pbitc_evaluation *evaluation, boo
             __builtin_mul_overflow(window->kernel_size, window->kernel[i], &window->kernel_size))
             return PBITC_REFUSE(evaluation, NULL, "the spatial extents overflow");
     }
+    if (window->kernel_size > MAX_KERNEL)
+        return PBITC_REFUSE(evaluation, NULL, "a window of %lld positions is too large",
+                            (long long)window->kernel_size);
     return PBIT_OK;
 }
 
