@@ -55,7 +55,7 @@ enum pbit_status pbitc_folder_print(struct pbitc_folder *folder, const char *pat
     return status != PBIT_OK ? status : added;
 }
 
-void pbitc_folder_free(struct pbitc_folder *folder)
+static void free_folder(struct pbitc_folder *folder)
 {
     for (size_t i = 0; i < folder->count; i++) {
         free(folder->files[i].path);
@@ -155,8 +155,8 @@ enum pbit_status pbitc_folder_check(const char *path, struct pbitc_diagnostics *
     return PBIT_OK;
 }
 
-enum pbit_status pbitc_folder_write(const struct pbitc_folder *folder, const char *path,
-                                    struct pbitc_diagnostics *diagnostics)
+static enum pbit_status write_folder(const struct pbitc_folder *folder, const char *path,
+                                     struct pbitc_diagnostics *diagnostics)
 {
     static const char suffix[] = ".partial-XXXXXX";
     enum pbit_status status = pbitc_folder_check(path, diagnostics);
@@ -181,5 +181,21 @@ enum pbit_status pbitc_folder_write(const struct pbitc_folder *folder, const cha
     }
     free(directory);
     free(clean);
+    return status;
+}
+
+enum pbit_status pbitc_folder_make(const char *path, pbitc_folder_source *add_files, const void *state,
+                                   struct pbitc_diagnostics *diagnostics)
+{
+    enum pbit_status status = pbitc_folder_check(path, diagnostics);
+    if (status != PBIT_OK)
+        return status;
+    struct pbitc_folder folder = {0};
+    status = add_files(state, &folder);
+    if (status == PBIT_ERROR_MEMORY)
+        pbitc_report(diagnostics, status, NULL, NULL, 0, NULL, "out of memory while writing %s", path);
+    if (status == PBIT_OK)
+        status = write_folder(&folder, path, diagnostics);
+    free_folder(&folder);
     return status;
 }

@@ -12,7 +12,7 @@ struct pbitc_embedded {
     const char *path, *text; ///< path in the folder
 };
 
-/// Files in the making. Start from zero, end with pbitc_folder_free.
+/// Files in the making.
 struct pbitc_folder {
     size_t count, capacity;
     struct pbitc_folder_file *files;
@@ -28,14 +28,14 @@ typedef enum pbit_status pbitc_folder_writer(const void *state, FILE *stream);
 enum pbit_status pbitc_folder_print(struct pbitc_folder *folder, const char *path, pbitc_folder_writer *write,
                                     const void *state);
 
-/// Makes the folder `path`, which must not exist: beside its place, renamed when it is complete. Errors: IO,
-/// MEMORY, STOPPED.
-enum pbit_status pbitc_folder_write(const struct pbitc_folder *folder, const char *path,
-                                    struct pbitc_diagnostics *diagnostics);
-
 /// Refuses a path that exists already, before any work is done. Errors: IO.
 enum pbit_status pbitc_folder_check(const char *path, struct pbitc_diagnostics *diagnostics);
 
-void pbitc_folder_free(struct pbitc_folder *folder);
+/// Makes the folder `path`, which must not exist, of the files that `add_files` adds: beside its place,
+/// renamed when it is complete. Errors: IO, MEMORY, STOPPED, and what `add_files` returns (it reports its
+/// own, but MEMORY).
+typedef enum pbit_status pbitc_folder_source(const void *state, struct pbitc_folder *folder);
+enum pbit_status pbitc_folder_make(const char *path, pbitc_folder_source *add_files, const void *state,
+                                   struct pbitc_diagnostics *diagnostics);
 
 #endif

@@ -1,8 +1,6 @@
 // Normalizations by statistics of groups of elements: GroupNormalization, RMSNormalization, LpNormalization,
 // MeanVarianceNormalization.
-#include "passes/operators/operator_support.h"
-
-#include <math.h>
+#include "passes/operators/normalization.h"
 
 /// GroupNormalization: input [N x C x ...]; scale and bias per channel, or per group as in opset 18.
 enum pbit_status infer_group_normalization(struct pbitc_evaluation *evaluation)
@@ -25,22 +23,11 @@ enum pbit_status infer_group_normalization(struct pbitc_evaluation *evaluation)
     return status ? status : infer_float(evaluation);
 }
 
-/// Mean and variance of `size` numbers.
-#define STATISTICS(input, size)                                                                              \
-    double mean = 0, variance = 0;                                                                           \
-    for (int64_t i = 0; i < (size); i++)                                                                     \
-        mean += (double)(input)[i];                                                                          \
-    mean /= (double)(size);                                                                                  \
-    for (int64_t i = 0; i < (size); i++)                                                                     \
-        variance += ((double)(input)[i] - mean) * ((double)(input)[i] - mean);                               \
-    variance /= (double)(size)
-
 #define GROUP_NORMALIZE(element)                                                                             \
     for (int64_t g = 0; g < images * groups; g++) {                                                          \
         const element *input = (const element *)evaluation->inputs[0]->data + g * size;                      \
         element *output = (element *)evaluation->outputs[0].data + g * size;                                 \
-        STATISTICS(input, size);                                                                             \
-        double inverse = 1 / sqrt(variance + (double)epsilon);                                               \
+        PBITC_STATISTICS(input, size, epsilon);                                                              \
         for (int64_t i = 0; i < size; i++) {                                                                 \
             int64_t channel = g % groups * each + i / plane;                                                 \
             double scale =                                                                                   \
@@ -71,13 +58,7 @@ enum pbit_status infer_rms_normalization(struct pbitc_evaluation *evaluation)
 {
     struct pbitc_shape shape = evaluation->inputs[0]->shape;
     int axis = 0;
-    int64_t stash = pbitc_node_int(evaluation->node, "stash_type", PBITC_FLOAT32);
-    enum pbit_status status = pbitc_require_same_type(evaluation);
-    if (!status)
-        status = pbitc_axis_attribute(evaluation, -1, shape.rank, &axis);
-    if (!status && stash != PBITC_FLOAT32)
-        status = PBITC_REFUSE(evaluation, NULL, "stash_type = %lld; only 1 (float32) is supported",
-                              (long long)stash);
+    enum pbit_status status = pbitc_require_trailing_axes(evaluation, &axis);
     if (!status)
         status = pbitc_broadcast(evaluation, &shape, &evaluation->inputs[1]->shape);
     if (!status && !pbitc_shape_equal(&shape, &evaluation->inputs[0]->shape))

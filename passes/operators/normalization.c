@@ -1,5 +1,5 @@
 // Normalizations: statistics stored (BatchNormalization) or taken from the data, and the softmax family.
-#include "passes/operators/operator_support.h"
+#include "passes/operators/normalization.h"
 
 #include <tgmath.h>
 
@@ -93,16 +93,6 @@ enum pbit_status evaluate_batch_normalization(struct pbitc_evaluation *evaluatio
     return PBIT_OK;
 }
 
-/// Mean and 1 / sqrt(variance + epsilon) of `size` numbers, in double.
-#define STATISTICS(input, size, epsilon)                                                                     \
-    double mean = 0, variance = 0;                                                                           \
-    for (int64_t i = 0; i < (size); i++)                                                                     \
-        mean += (double)(input)[i];                                                                          \
-    mean /= (double)(size);                                                                                  \
-    for (int64_t i = 0; i < (size); i++)                                                                     \
-        variance += ((double)(input)[i] - mean) * ((double)(input)[i] - mean);                               \
-    const double inverse = 1 / sqrt(variance / (double)(size) + (double)(epsilon))
-
 enum pbit_status infer_instance_normalization(struct pbitc_evaluation *evaluation)
 {
     enum pbit_status status = pbitc_require_same_type(evaluation);
@@ -117,7 +107,7 @@ enum pbit_status infer_instance_normalization(struct pbitc_evaluation *evaluatio
     for (int64_t plane = 0; plane < planes; plane++) {                                                       \
         const element *input = (const element *)evaluation->inputs[0]->data + plane * size;                  \
         element *output = (element *)evaluation->outputs[0].data + plane * size;                             \
-        STATISTICS(input, size, epsilon);                                                                    \
+        PBITC_STATISTICS(input, size, epsilon);                                                              \
         double scale = inverse * (double)((const element *)evaluation->inputs[1]->data)[plane % channels];   \
         double shift = (double)((const element *)evaluation->inputs[2]->data)[plane % channels];             \
         for (int64_t i = 0; i < size; i++)                                                                   \
@@ -137,19 +127,25 @@ enum pbit_status evaluate_instance_normalization(struct pbitc_evaluation *evalua
     return PBIT_OK;
 }
 
+enum pbit_status pbitc_require_trailing_axes(struct pbitc_evaluation *evaluation, int *axis)
+{
+    int64_t stash = pbitc_node_int(evaluation->node, "stash_type", PBITC_FLOAT32);
+    enum pbit_status status = pbitc_require_same_type(evaluation);
+    if (!status)
+        status = pbitc_axis_attribute(evaluation, -1, evaluation->inputs[0]->shape.rank, axis);
+    if (!status && stash != PBITC_FLOAT32)
+        status = PBITC_REFUSE(evaluation, NULL, "stash_type = %lld; only 1 (float32) is supported",
+                              (long long)stash);
+    return status;
+}
+
 /// LayerNormalization: over axis..rank-1; scale and bias broadcast to those dimensions. Outputs Mean and
 /// InvStdDev have 1 in their place and stash_type's type.
 enum pbit_status infer_layer_normalization(struct pbitc_evaluation *evaluation)
 {
     struct pbitc_shape shape = evaluation->inputs[0]->shape;
     int axis = 0;
-    int64_t stash = pbitc_node_int(evaluation->node, "stash_type", PBITC_FLOAT32);
-    enum pbit_status status = pbitc_require_same_type(evaluation);
-    if (!status)
-        status = pbitc_axis_attribute(evaluation, -1, shape.rank, &axis);
-    if (!status && stash != PBITC_FLOAT32)
-        status = PBITC_REFUSE(evaluation, NULL, "stash_type = %lld; only 1 (float32) is supported",
-                              (long long)stash);
+    enum pbit_status status = pbitc_require_trailing_axes(evaluation, &axis);
     for (size_t i = 1; !status && i < evaluation->input_count; i++) {
         struct pbitc_shape widened = shape;
         if (!evaluation->inputs[i])
@@ -175,7 +171,7 @@ enum pbit_status infer_layer_normalization(struct pbitc_evaluation *evaluation)
     for (int64_t row = 0; row < rows; row++) {                                                               \
         const element *input = (const element *)evaluation->inputs[0]->data + row * size;                    \
         element *output = (element *)evaluation->outputs[0].data + row * size;                               \
-        STATISTICS(input, size, epsilon);                                                                    \
+        PBITC_STATISTICS(input, size, epsilon);                                                              \
         for (struct pbitc_walk walk = parameters; !walk.done; pbitc_walk_next(&walk)) {                      \
             const element *scale = (const element *)evaluation->inputs[1]->data + walk.offset[0];            \
             const element *shift = bias ? (const element *)bias->data + walk.offset[1] : NULL;               \

@@ -38,8 +38,4 @@ extern const struct pbitc_embedded pbitc_firmware_copies[];
 /// Whether the network needs that file.
 int pbitc_firmware_needs(const struct pbitc_firmware *firmware, const char *path);
 
-/// Elements of all inputs, and of all outputs.
-uint64_t pbitc_firmware_input_bytes(const struct pbit_model *model);
-uint64_t pbitc_firmware_output_elements(const struct pbit_model *model);
-
 #endif

@@ -107,8 +107,9 @@ static enum pbit_status print(const void *state, FILE *stream)
     return generated->write(generated->firmware, stream);
 }
 
-static enum pbit_status make_files(const struct pbitc_firmware *firmware, struct pbitc_folder *folder)
+static enum pbit_status make_files(const void *state, struct pbitc_folder *folder)
 {
+    const struct pbitc_firmware *firmware = state;
     static const struct {
         const char *format;
         write_function *write;
@@ -137,15 +138,5 @@ static enum pbit_status make_files(const struct pbitc_firmware *firmware, struct
 enum pbit_status pbitc_firmware_write_folder(const struct pbitc_firmware *firmware, const char *path,
                                              struct pbitc_diagnostics *diagnostics)
 {
-    enum pbit_status status = pbitc_folder_check(path, diagnostics);
-    if (status != PBIT_OK)
-        return status;
-    struct pbitc_folder folder = {0};
-    status = make_files(firmware, &folder);
-    if (status == PBIT_ERROR_MEMORY)
-        pbitc_report(diagnostics, status, NULL, NULL, 0, NULL, "out of memory while writing %s", path);
-    if (status == PBIT_OK)
-        status = pbitc_folder_write(&folder, path, diagnostics);
-    pbitc_folder_free(&folder);
-    return status;
+    return pbitc_folder_make(path, make_files, firmware, diagnostics);
 }

@@ -1,12 +1,13 @@
 // NAME_selftest.c: golden vectors, computed by libpbit while the firmware is exported.
 #include "converter/export/c99/firmware.h"
 
+#include "converter/export/golden.h"
 #include "converter/file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { CASES = 2, LONG_SAMPLES = 5, SEED = 2026, WORKSPACE_ALIGNMENT = 64, BYTES_PER_LINE = 24 };
+enum { CASES = 2, LONG_SAMPLES = 5, SEED = 2026, BYTES_PER_LINE = 24 };
 
 static uint32_t case_samples(const struct pbitc_firmware *firmware, int index)
 {
@@ -14,37 +15,16 @@ static uint32_t case_samples(const struct pbitc_firmware *firmware, int index)
     return samples < firmware->samples ? samples : firmware->samples;
 }
 
-/// Noise: xorshift32, the same on every host.
-static void fill_input(uint8_t *input, uint64_t bytes, int index)
-{
-    uint32_t state = 0x9E3779B9u + (uint32_t)index;
-    for (uint64_t i = 0; i < bytes; i++) {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        input[i] = (uint8_t)(state >> 24);
-    }
-}
-
 static enum pbit_status run_case(const struct pbitc_firmware *firmware, int index, const uint8_t *input,
                                  int64_t *sums, void *workspace, size_t workspace_bytes)
 {
     const struct pbit_model *model = firmware->model;
-    const uint8_t *inputs[PBIT_PORTS_LIMIT];
-    int64_t *outputs[PBIT_PORTS_LIMIT];
-    for (uint32_t i = 0; i < model->input_count; i++) {
-        inputs[i] = input;
-        input += pbit_model_input(model, i).elements;
-    }
-    for (uint32_t o = 0; o < model->output_count; o++) {
-        outputs[o] = sums;
-        sums += pbit_model_output(model, o).elements;
-    }
+    const struct pbitc_golden_ports ports = pbitc_golden_ports(model, input, sums);
     struct pbit_options options = {.seed = SEED,
                                    .image = (uint64_t)index,
                                    .draws = firmware->draws,
                                    .samples = case_samples(firmware, index)};
-    return pbit_run(model, &options, inputs, outputs, workspace, workspace_bytes) == PBIT_OK
+    return pbit_run(model, &options, ports.inputs, ports.outputs, workspace, workspace_bytes) == PBIT_OK
                ? PBIT_OK
                : PBIT_ERROR_INTERNAL;
 }
@@ -95,19 +75,18 @@ static void write_function(const struct pbitc_firmware *firmware, FILE *stream)
 enum pbit_status pbitc_firmware_write_selftest(const struct pbitc_firmware *firmware, FILE *stream)
 {
     const struct pbit_model *model = firmware->model;
-    uint64_t bytes = pbitc_firmware_input_bytes(model), outputs = pbitc_firmware_output_elements(model);
-    size_t workspace_bytes =
-        (pbit_workspace_bytes(model) + WORKSPACE_ALIGNMENT) / WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
+    uint64_t bytes = pbitc_export_input_bytes(model), outputs = pbitc_export_output_elements(model);
+    size_t workspace_bytes;
     uint8_t *input = malloc(bytes);
     int64_t *sums = calloc(outputs, sizeof(*sums));
-    void *workspace = aligned_alloc(WORKSPACE_ALIGNMENT, workspace_bytes);
+    void *workspace = pbitc_golden_workspace(model, &workspace_bytes);
     enum pbit_status status = input && sums && workspace ? PBIT_OK : PBIT_ERROR_MEMORY;
     fprintf(stream,
             "/* Golden vectors of %s, computed by the host; seed %d, %" PRIu32
             " draws. */\n#include \"%s.h\"\n\n",
             firmware->name, SEED, firmware->draws, firmware->name);
     for (int i = 0; i < CASES && status == PBIT_OK; i++) {
-        fill_input(input, bytes, i);
+        pbitc_export_noise((uint64_t)i, input, bytes);
         status = run_case(firmware, i, input, sums, workspace, workspace_bytes);
         if (status == PBIT_OK)
             write_case(input, bytes, sums, outputs, i, stream);

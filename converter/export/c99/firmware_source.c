@@ -1,27 +1,13 @@
 // NAME.h and NAME.c: the network as constants and straight-line calls.
 #include "converter/export/c99/firmware.h"
 
+#include "converter/export/golden.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 enum { BYTES_PER_LINE = 24 };
-
-uint64_t pbitc_firmware_input_bytes(const struct pbit_model *model)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < model->input_count; i++)
-        bytes += pbit_model_input(model, i).elements;
-    return bytes;
-}
-
-uint64_t pbitc_firmware_output_elements(const struct pbit_model *model)
-{
-    uint64_t elements = 0;
-    for (uint32_t o = 0; o < model->output_count; o++)
-        elements += pbit_model_output(model, o).elements;
-    return elements;
-}
 
 /// Writes a template in which @ stands for the name and % for the name in capitals.
 static void write_template(const struct pbitc_firmware *firmware, const char *text, FILE *stream)
@@ -110,8 +96,8 @@ void pbitc_firmware_write_header(const struct pbitc_firmware *firmware, FILE *st
             firmware->name, firmware->version, firmware->model_hash);
     write_template(firmware, header_start, stream);
     const char *macros = firmware->macros;
-    fprintf(stream, "#define %s_INPUT_BYTES %" PRIu64 "\n", macros, pbitc_firmware_input_bytes(model));
-    fprintf(stream, "#define %s_OUTPUTS %" PRIu64 "\n", macros, pbitc_firmware_output_elements(model));
+    fprintf(stream, "#define %s_INPUT_BYTES %" PRIu64 "\n", macros, pbitc_export_input_bytes(model));
+    fprintf(stream, "#define %s_OUTPUTS %" PRIu64 "\n", macros, pbitc_export_output_elements(model));
     fprintf(stream, "#define %s_CLASSES %zu /* elements of the first output */\n", macros,
             pbit_model_output(model, 0).elements);
     write_ports(firmware, stream);

@@ -64,8 +64,4 @@ uint32_t pbitc_verilog_lane_bits(const struct pbitc_verilog_buffer *buffer);
 /// Bits of the word address that a stage computes, at least those of its buffer.
 uint32_t pbitc_verilog_walk_bits(const struct pbitc_verilog_stage *stage);
 
-/// Bytes of an image (all inputs), and numbers of a result (all outputs).
-uint64_t pbitc_verilog_input_bytes(const struct pbit_model *model);
-uint64_t pbitc_verilog_output_elements(const struct pbit_model *model);
-
 #endif

@@ -152,8 +152,9 @@ static enum pbit_status add_generated(const struct pbitc_verilog *design, struct
     return status;
 }
 
-static enum pbit_status make_files(const struct pbitc_verilog *design, struct pbitc_folder *folder)
+static enum pbit_status make_files(const void *state, struct pbitc_folder *folder)
 {
+    const struct pbitc_verilog *design = state;
     static const char templates[] = "templates/", twin[] = "rtl/mac_";
     const size_t skip = sizeof(templates) - 1;
     enum pbit_status status = add_generated(design, folder);
@@ -176,15 +177,5 @@ static enum pbit_status make_files(const struct pbitc_verilog *design, struct pb
 enum pbit_status pbitc_verilog_write_folder(const struct pbitc_verilog *design, const char *path,
                                             struct pbitc_diagnostics *diagnostics)
 {
-    enum pbit_status status = pbitc_folder_check(path, diagnostics);
-    if (status != PBIT_OK)
-        return status;
-    struct pbitc_folder folder = {0};
-    status = make_files(design, &folder);
-    if (status == PBIT_ERROR_MEMORY)
-        pbitc_report(diagnostics, status, NULL, NULL, 0, NULL, "out of memory while writing %s", path);
-    if (status == PBIT_OK)
-        status = pbitc_folder_write(&folder, path, diagnostics);
-    pbitc_folder_free(&folder);
-    return status;
+    return pbitc_folder_make(path, make_files, design, diagnostics);
 }

@@ -1,4 +1,5 @@
 // The testbench, the script that runs it, and the golden vectors.
+#include "converter/export/golden.h"
 #include "converter/export/verilog/verilog.h"
 #include "converter/export/verilog/verilog_twin.h"
 
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORKSPACE_ALIGNMENT = 64, PATIENCE = 100000 };
+enum { PATIENCE = 100000 };
 
 static uint64_t longest_run(const struct pbitc_verilog *design)
 {
@@ -29,9 +30,9 @@ static void print_value(const struct pbitc_verilog *design, const char *word, si
     if (strncmp(word, "IMAGES", length) == 0)
         value = (uint64_t)design->vectors->images * design->vectors->samples_count;
     else if (strncmp(word, "BYTES", length) == 0)
-        value = pbitc_verilog_input_bytes(design->model);
+        value = pbitc_export_input_bytes(design->model);
     else if (strncmp(word, "SUMS", length) == 0)
-        value = pbitc_verilog_output_elements(design->model);
+        value = pbitc_export_output_elements(design->model);
     else if (strncmp(word, "PATIENCE", length) == 0)
         value = 2 * longest_run(design) + PATIENCE;
     else
@@ -57,18 +58,6 @@ void pbitc_verilog_write_template(const struct pbitc_verilog *design, const char
 
 // ---- golden vectors
 
-/// Noise: xorshift32, the same on every host.
-static void fill_noise(uint8_t *pixels, uint64_t bytes, uint32_t image)
-{
-    uint32_t state = 0x9E3779B9u + image;
-    for (uint64_t i = 0; i < bytes; i++) {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        pixels[i] = (uint8_t)(state >> 24);
-    }
-}
-
 /// Streams of the three files and what a run needs.
 struct vectors {
     const struct pbitc_verilog *design;
@@ -82,24 +71,16 @@ struct vectors {
 static enum pbit_status run(struct vectors *vectors, uint64_t image, uint32_t samples)
 {
     const struct pbit_model *model = vectors->design->model;
-    const uint8_t *inputs[PBIT_PORTS_LIMIT], *input = vectors->image;
-    int64_t *outputs[PBIT_PORTS_LIMIT], *output = vectors->results;
-    for (uint32_t i = 0; i < model->input_count; i++) {
-        inputs[i] = input;
-        input += pbit_model_input(model, i).elements;
-    }
-    for (uint32_t o = 0; o < model->output_count; o++) {
-        outputs[o] = output;
-        output += pbit_model_output(model, o).elements;
-    }
+    const struct pbitc_golden_ports ports = pbitc_golden_ports(model, vectors->image, vectors->results);
     uint32_t twin_bits = vectors->design->plan->twin_bits;
     if (twin_bits)
-        return pbitc_twin_run(model, twin_bits, inputs, outputs);
+        return pbitc_twin_run(model, twin_bits, ports.inputs, ports.outputs);
     struct pbit_options options = {.seed = vectors->design->vectors->seed,
                                    .image = image,
                                    .draws = vectors->design->plan->draws,
                                    .samples = samples};
-    return pbit_run(model, &options, inputs, outputs, vectors->workspace, vectors->workspace_bytes) == PBIT_OK
+    return pbit_run(model, &options, ports.inputs, ports.outputs, vectors->workspace,
+                    vectors->workspace_bytes) == PBIT_OK
                ? PBIT_OK
                : PBIT_ERROR_INTERNAL;
 }
@@ -107,7 +88,7 @@ static enum pbit_status run(struct vectors *vectors, uint64_t image, uint32_t sa
 static enum pbit_status write_case(struct vectors *vectors, uint64_t number, uint32_t samples)
 {
     const struct pbitc_verilog *design = vectors->design;
-    uint64_t bytes = pbitc_verilog_input_bytes(design->model), seed = design->vectors->seed;
+    uint64_t bytes = pbitc_export_input_bytes(design->model), seed = design->vectors->seed;
     enum pbit_status status = run(vectors, number, samples);
     for (uint64_t i = 0; i < bytes; i++)
         fprintf(vectors->pixels, "%02x\n", vectors->image[i]);
@@ -115,7 +96,7 @@ static enum pbit_status write_case(struct vectors *vectors, uint64_t number, uin
             "%08" PRIx32 " %08" PRIx32 " %08" PRIx32 " %08" PRIx32 " %08" PRIx32 " %08" PRIx32 "\n", samples,
             (uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)number, (uint32_t)(number >> 32),
             (uint32_t)pbitc_verilog_cycles(design->plan, samples));
-    for (uint64_t i = 0; i < pbitc_verilog_output_elements(design->model); i++)
+    for (uint64_t i = 0; i < pbitc_export_output_elements(design->model); i++)
         fprintf(vectors->sums, "%016" PRIx64 "\n", (uint64_t)vectors->results[i]);
     return status;
 }
@@ -124,13 +105,13 @@ static enum pbit_status write_case(struct vectors *vectors, uint64_t number, uin
 static enum pbit_status write_cases(struct vectors *vectors)
 {
     const struct pbitc_verilog_vectors *wanted = vectors->design->vectors;
-    uint64_t bytes = pbitc_verilog_input_bytes(vectors->design->model);
+    uint64_t bytes = pbitc_export_input_bytes(vectors->design->model);
     enum pbit_status status = PBIT_OK;
     for (uint32_t i = 0; i < wanted->images && status == PBIT_OK; i++) {
         if (wanted->dataset)
             wanted->fill(wanted->dataset, vectors->design->model, i, vectors->image);
         else
-            fill_noise(vectors->image, bytes, i);
+            pbitc_export_noise(i, vectors->image, bytes);
         for (uint32_t t = 0; t < wanted->samples_count && status == PBIT_OK; t++)
             status = write_case(vectors, wanted->first_image + i, wanted->samples[t]);
     }
@@ -154,14 +135,12 @@ enum pbit_status pbitc_verilog_add_vectors(const struct pbitc_verilog *design, s
     struct vectors vectors = {.design = design};
     char *texts[3] = {NULL, NULL, NULL};
     size_t sizes[3];
-    vectors.workspace_bytes = (pbit_workspace_bytes(design->model) + WORKSPACE_ALIGNMENT) /
-                              WORKSPACE_ALIGNMENT * WORKSPACE_ALIGNMENT;
     vectors.pixels = open_memstream(&texts[0], &sizes[0]);
     vectors.cases = open_memstream(&texts[1], &sizes[1]);
     vectors.sums = open_memstream(&texts[2], &sizes[2]);
-    vectors.image = malloc(pbitc_verilog_input_bytes(design->model));
-    vectors.results = calloc(pbitc_verilog_output_elements(design->model), sizeof(*vectors.results));
-    vectors.workspace = aligned_alloc(WORKSPACE_ALIGNMENT, vectors.workspace_bytes);
+    vectors.image = malloc(pbitc_export_input_bytes(design->model));
+    vectors.results = calloc(pbitc_export_output_elements(design->model), sizeof(*vectors.results));
+    vectors.workspace = pbitc_golden_workspace(design->model, &vectors.workspace_bytes);
     enum pbit_status status = vectors.pixels && vectors.cases && vectors.sums && vectors.image &&
                                       vectors.results && vectors.workspace
                                   ? write_cases(&vectors)

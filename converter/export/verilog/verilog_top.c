@@ -1,24 +1,9 @@
 // NAME.v: streams, registers, and the stages with the buffers between them.
+#include "converter/export/golden.h"
 #include "converter/export/verilog/verilog.h"
 #include "converter/export/verilog/verilog_weights.h"
 
 #include <inttypes.h>
-
-uint64_t pbitc_verilog_input_bytes(const struct pbit_model *model)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < model->input_count; i++)
-        bytes += pbit_model_input(model, i).elements;
-    return bytes;
-}
-
-uint64_t pbitc_verilog_output_elements(const struct pbit_model *model)
-{
-    uint64_t elements = 0;
-    for (uint32_t o = 0; o < model->output_count; o++)
-        elements += pbit_model_output(model, o).elements;
-    return elements;
-}
 
 static void write_ports(const struct pbitc_verilog *design, FILE *stream)
 {
@@ -49,7 +34,7 @@ static void write_ports(const struct pbitc_verilog *design, FILE *stream)
 static void write_control(const struct pbitc_verilog *design, FILE *stream)
 {
     const struct pbitc_verilog_plan *plan = design->plan;
-    uint64_t bytes = pbitc_verilog_input_bytes(design->model);
+    uint64_t bytes = pbitc_export_input_bytes(design->model);
     uint32_t byte_bits = pbitc_verilog_bits(bytes) + 1, layers = plan->random_layers;
     uint32_t samples = pbit_model_default_samples(design->model);
     fprintf(
@@ -122,7 +107,7 @@ static void write_producers(const struct pbitc_verilog *design, uint32_t tensor,
     const struct pbitc_verilog_plan *plan = design->plan;
     if (tensor < design->model->input_count) { // one of the images
         uint64_t first = 0, elements = pbit_model_input(design->model, tensor).elements;
-        uint32_t byte_bits = pbitc_verilog_bits(pbitc_verilog_input_bytes(design->model)) + 1;
+        uint32_t byte_bits = pbitc_verilog_bits(pbitc_export_input_bytes(design->model)) + 1;
         for (uint32_t i = 0; i < tensor; i++)
             first += pbit_model_input(design->model, i).elements;
         fprintf(stream, "        .write(in_write");
@@ -314,7 +299,7 @@ static void write_average(const struct pbitc_verilog *design, FILE *stream)
     const struct pbitc_verilog_plan *plan = design->plan;
     const struct pbit_model *model = design->model;
     const uint8_t *record = model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS);
-    uint64_t elements = pbitc_verilog_output_elements(model);
+    uint64_t elements = pbitc_export_output_elements(model);
     uint32_t index_bits = pbitc_verilog_bits(elements - 1), z_bits = 1;
     for (uint32_t o = 0; o < model->output_count; o++, record += PBIT_PORT_BYTES) {
         uint32_t s = find_writer(plan, pbit_load_u32(record), 0);
@@ -338,7 +323,7 @@ static void write_average(const struct pbitc_verilog *design, FILE *stream)
 
 static void write_input_indices(const struct pbitc_verilog *design, FILE *stream)
 {
-    uint32_t byte_bits = pbitc_verilog_bits(pbitc_verilog_input_bytes(design->model)) + 1;
+    uint32_t byte_bits = pbitc_verilog_bits(pbitc_export_input_bytes(design->model)) + 1;
     uint64_t first = 0;
     for (uint32_t i = 0; i < design->model->input_count; i++) {
         if (first)
