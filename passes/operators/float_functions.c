@@ -70,9 +70,9 @@ INLINE float tanh_float(float x)
     LOOP(name, avx2, PBITC_TARGET_AVX2)                                                                      \
     LOOP(name, plain, )
 #define CHOOSE(name)                                                                                         \
-    (pbitc_processor() == PBITC_PROCESSOR_AVX512 ? name##_avx512                                             \
-     : pbitc_processor() == PBITC_PROCESSOR_AVX2 ? name##_avx2                                               \
-                                                 : name##_plain)
+    (pbitc_processor() == PBIT_CPU_AVX512 ? name##_avx512                                                    \
+     : pbitc_processor() == PBIT_CPU_AVX2 ? name##_avx2                                                      \
+                                          : name##_plain)
 #else
 #define LOOPS(name) LOOP(name, plain, )
 #define CHOOSE(name) name##_plain

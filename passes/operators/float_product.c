@@ -71,10 +71,10 @@ void pbitc_multiply_add(int64_t rows, int64_t columns, int64_t depth, const floa
                                     .c_stride = c_stride};
     switch (pbitc_processor()) {
 #ifdef __x86_64__
-    case PBITC_PROCESSOR_AVX512:
+    case PBIT_CPU_AVX512:
         multiply_add_avx512(rows, columns, product);
         break;
-    case PBITC_PROCESSOR_AVX2:
+    case PBIT_CPU_AVX2:
         multiply_add_avx2(rows, columns, product);
         break;
 #endif
@@ -90,10 +90,10 @@ void pbitc_multiply_transposed(int64_t rows, int64_t columns, int64_t depth, con
         .depth = depth, .a = a, .a_stride = depth, .b = b, .c = c, .c_stride = c_stride};
     switch (pbitc_processor()) {
 #ifdef __x86_64__
-    case PBITC_PROCESSOR_AVX512:
+    case PBIT_CPU_AVX512:
         multiply_transposed_avx512(rows, columns, product);
         break;
-    case PBITC_PROCESSOR_AVX2:
+    case PBIT_CPU_AVX2:
         multiply_transposed_avx2(rows, columns, product);
         break;
 #endif

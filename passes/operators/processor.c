@@ -4,28 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum pbitc_processor chosen;
+static enum pbit_cpu chosen;
+static bool as_asked;
 
 static void choose(void)
 {
-    const char *wanted = getenv("PBIT_CPU");
-    enum pbitc_processor most = PBITC_PROCESSOR_AVX512, present = PBITC_PROCESSOR_PLAIN;
-    if (wanted && strcmp(wanted, "scalar") == 0)
-        most = PBITC_PROCESSOR_PLAIN;
-    if (wanted && strcmp(wanted, "avx2") == 0)
-        most = PBITC_PROCESSOR_AVX2;
-#ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f"))
-        present = PBITC_PROCESSOR_AVX512;
-    else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        present = PBITC_PROCESSOR_AVX2;
-#endif
-    chosen = present < most ? present : most;
+    const char *asked = getenv("PBIT_CPU");
+    chosen = pbit_cpu_present();
+    as_asked = !asked || !*asked;
+    for (enum pbit_cpu cpu = PBIT_CPU_SCALAR; !as_asked && cpu <= pbit_cpu_present(); cpu++)
+        if (strcmp(asked, pbit_cpu_name(cpu)) == 0) {
+            chosen = cpu;
+            as_asked = true;
+        }
 }
 
-enum pbitc_processor pbitc_processor(void)
+static void choose_once(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, choose);
+}
+
+enum pbit_cpu pbitc_processor(void)
+{
+    choose_once();
     return chosen;
+}
+
+bool pbitc_processor_is_as_asked(void)
+{
+    choose_once();
+    return as_asked;
 }

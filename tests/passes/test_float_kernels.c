@@ -22,7 +22,7 @@ static float *random_floats(int64_t count)
 /// What the kernels promise where multiply and add are fused; elsewhere, that they are not.
 static float multiply_add(float a, float b, float sum)
 {
-    bool fused = pbitc_processor() != PBITC_PROCESSOR_PLAIN;
+    bool fused = pbitc_processor() != PBIT_CPU_SCALAR;
 #ifdef __FMA__
     fused = true;
 #endif
