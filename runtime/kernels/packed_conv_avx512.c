@@ -5,15 +5,25 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
-#define UNROLL _Pragma("GCC unroll 16")
 
 enum { LANES = 16 };
 
-INLINE int32_t load_word(const uint8_t *bytes)
+typedef __m512i VECTOR;
+#define VECTOR_ZERO _mm512_setzero_si512
+#define VECTOR_LOAD _mm512_loadu_si512
+#define VECTOR_ADD _mm512_add_epi32
+#define VECTOR_MULTIPLY _mm512_mullo_epi32
+
+INLINE VECTOR broadcast_word(const uint8_t *bytes)
 {
     int32_t word;
     __builtin_memcpy(&word, bytes, sizeof(word));
-    return word;
+    return _mm512_set1_epi32(word);
+}
+
+INLINE VECTOR add_products(VECTOR sum, VECTOR levels, VECTOR weights)
+{
+    return _mm512_dpbusd_epi32(sum, levels, weights);
 }
 
 /// sat32(RS(sum * multiplier, shift) + constant) of 8 lanes.
@@ -39,59 +49,7 @@ INLINE void requantize(__m512i sums, const int32_t *multipliers, const int64_t *
     _mm512_mask_storeu_epi32(out, lanes >= LANES ? 0xFFFF : (__mmask16)((1u << lanes) - 1), z);
 }
 
-/// `pixels` x `vectors` accumulators stay in registers while the fan-in runs.
-INLINE void tile(const int pixels, const int vectors, const int factored, const struct pbit_packed_conv *conv,
-                 const int8_t *weights, uint32_t channel, const int32_t *multipliers, uint32_t shift,
-                 uint32_t outputs, const struct pbit_pixels *at, uint32_t first)
-{
-    __m512i sums[16], totals[16];
-    UNROLL for (int i = 0; i < pixels * vectors; i++) sums[i] = totals[i] = _mm512_setzero_si512();
-    const uint8_t *in = at->in + first * at->in_stride;
-    for (uint32_t s = 0; s < conv->segments; s++) {
-        const struct pbit_segment *segment = &conv->segment[s];
-        const uint8_t *levels = in + segment->offset;
-        for (uint32_t word = 0; word < segment->words; word++, levels += 4, weights += vectors * 64) {
-            __m512i w[2];
-            UNROLL for (int v = 0; v < vectors; v++) w[v] = _mm512_loadu_si512(weights + v * 64);
-            UNROLL for (int p = 0; p < pixels; p++)
-            {
-                __m512i x = _mm512_set1_epi32(load_word(levels + (size_t)p * at->in_stride));
-                UNROLL for (int v = 0; v < vectors; v++) sums[p * vectors + v] =
-                    _mm512_dpbusd_epi32(sums[p * vectors + v], x, w[v]);
-            }
-        }
-        if (factored && segment->ends_group) {
-            const int32_t *factors = conv->factors + (size_t)segment->group * conv->channels + channel;
-            UNROLL for (int v = 0; v < vectors; v++)
-            {
-                __m512i factor = _mm512_loadu_si512(factors + v * LANES);
-                UNROLL for (int p = 0; p < pixels; p++)
-                {
-                    __m512i scaled = _mm512_mullo_epi32(sums[p * vectors + v], factor);
-                    totals[p * vectors + v] = _mm512_add_epi32(totals[p * vectors + v], scaled);
-                    sums[p * vectors + v] = _mm512_setzero_si512();
-                }
-            }
-        }
-    }
-    UNROLL for (int p = 0; p < pixels; p++) UNROLL for (int v = 0; v < vectors; v++)
-    {
-        uint32_t k = channel + (uint32_t)v * LANES,
-                 column = at->column_class ? at->column_class[first + p] : 0;
-        if (k < outputs)
-            requantize(factored ? totals[p * vectors + v] : sums[p * vectors + v], multipliers + k,
-                       at->constants + (size_t)column * conv->channels + k, shift, outputs - k,
-                       at->out + (first + (size_t)p) * at->out_stride + k);
-    }
-}
-
-#define TILE(name, pixels, vectors, factored)                                                                \
-    static TARGET void name(const struct pbit_packed_conv *conv, const int8_t *weights, uint32_t channel,    \
-                            const int32_t *multipliers, uint32_t shift, uint32_t outputs,                    \
-                            const struct pbit_pixels *at, uint32_t first)                                    \
-    {                                                                                                        \
-        tile(pixels, vectors, factored, conv, weights, channel, multipliers, shift, outputs, at, first);     \
-    }
+#include "runtime/kernels/packed_conv_tiles.h"
 
 TILE(eight_by_two, 8, 2, 0)
 TILE(four_by_two, 4, 2, 0)
@@ -105,29 +63,16 @@ TILE(factored_four_by_one, 4, 1, 1)
 TILE(factored_one_by_two, 1, 2, 1)
 TILE(factored_one_by_one, 1, 1, 1)
 
-typedef void tile_function(const struct pbit_packed_conv *, const int8_t *, uint32_t, const int32_t *,
-                           uint32_t, uint32_t, const struct pbit_pixels *, uint32_t);
-
-/// By factored, vectors - 1, and pixels: 8, 4, 1.
-static tile_function *const tiles[2][2][3] = {
-    {{eight_by_one, four_by_one, one_by_one}, {eight_by_two, four_by_two, one_by_two}},
-    {{factored_eight_by_one, factored_four_by_one, factored_one_by_one},
-     {0, factored_four_by_two, factored_one_by_two}},
+static tile_table tiles = {
+    {{{8, eight_by_one}, {4, four_by_one}, {1, one_by_one}},
+     {{8, eight_by_two}, {4, four_by_two}, {1, one_by_two}}},
+    {{{8, factored_eight_by_one}, {4, factored_four_by_one}, {1, factored_one_by_one}},
+     {{4, factored_four_by_two}, {1, factored_one_by_two}}},
 };
 
 void pbit_packed_conv_avx512(const struct pbit_packed_conv *conv, const int32_t *multipliers, uint32_t shift,
                              uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    const int8_t *weights = conv->weights;
-    for (uint32_t channel = 0, vectors; channel < conv->channels; channel += vectors * LANES) {
-        vectors = conv->channels - channel >= 2 * LANES ? 2 : 1;
-        tile_function *const *by_pixels = tiles[conv->factored][vectors - 1];
-        for (uint32_t p = 0, step; p < pixels->count; p += step) {
-            uint32_t left = pixels->count - p, size = left >= 8 && by_pixels[0] ? 0 : left >= 4 ? 1 : 2;
-            step = size == 0 ? 8 : size == 1 ? 4 : 1;
-            by_pixels[size](conv, weights, channel, multipliers, shift, outputs, pixels, p);
-        }
-        weights += (size_t)vectors * conv->words * 64;
-    }
+    convolve_tiles(tiles, conv, multipliers, shift, outputs, pixels);
 }
 #endif
