@@ -1,6 +1,7 @@
 // The fast executor. Operations run one after the other, each for a whole block of instances (image and
 // pass), so that dense layers read their weights once for all of them.
 #include "runtime/engine.h"
+#include "runtime/execute.h"
 
 static size_t round_up(size_t bytes)
 {
@@ -283,49 +284,33 @@ static void draw(const struct block *block, const struct pbit_engine_operation *
                                      pbit_tensor_elements(&operation->output), in, out);
 }
 
-static void execute_one(const struct block *block, const struct pbit_engine_operation *operation,
-                        size_t instance)
+/// Looks at a block from one instance.
+struct instance {
+    const struct block *block;
+    size_t number;
+};
+
+static const uint8_t *find_tensor(const void *state, uint32_t index, const struct pbit_tensor *tensor)
 {
-    const struct pbit_model *model = &block->engine->model;
+    const struct instance *instance = state;
+    return input_of(instance->block, index, tensor, instance->number);
+}
+
+static void execute_one(const struct block *block, const struct pbit_engine_operation *operation,
+                        size_t number)
+{
     const struct pbit_operation *op = &operation->operation;
-    const struct pbit_tensor *output = &operation->output;
-    const uint8_t *in = input_of(block, operation->input_index, &operation->input, instance);
-    uint8_t *out = output_of(block, operation, instance);
-    size_t element = output->kind == PBIT_FIXED ? sizeof(int32_t) : sizeof(uint8_t);
-    switch (op->kind) {
-    case PBIT_OPERATION_NEURON:
-        draw(block, operation, instance);
-        break;
-    case PBIT_OPERATION_MAXPOOL:
-        if (pbit_pool_is_inside(op, &operation->input, output) && block->engine->kernels->maxpool)
-            block->engine->kernels->maxpool(op, &operation->input, output, in, out);
-        else if (output->kind == PBIT_FIXED)
-            pbit_maxpool_fixed(op, &operation->input, output, (const int32_t *)in, (int32_t *)out);
-        else
-            pbit_maxpool_levels(op, &operation->input, output, in, out);
-        break;
-    case PBIT_OPERATION_SUMPOOL:
-        pbit_sumpool(op, &operation->input, output, (const int32_t *)in, (int32_t *)out);
-        break;
-    case PBIT_OPERATION_ADD: {
-        uint32_t index = pbit_operation_input(model, op, 1);
-        struct pbit_tensor second = pbit_model_tensor(model, index);
-        pbit_add((const int32_t *)in, (const int32_t *)input_of(block, index, &second, instance),
-                 (int32_t *)out, pbit_tensor_elements(output));
-        break;
-    }
-    case PBIT_OPERATION_CONCAT:
-        for (uint32_t i = 0, channels = 0; i < op->input_count; i++) {
-            uint32_t index = pbit_operation_input(model, op, i);
-            struct pbit_tensor part = pbit_model_tensor(model, index);
-            pbit_concat_part(&part, output, channels, element, input_of(block, index, &part, instance), out);
-            channels += part.channels;
-        }
-        break;
-    case PBIT_OPERATION_PERMUTE:
-        pbit_permute(model, op, output, element, in, out);
-        break;
-    }
+    const struct instance instance = {block, number};
+    uint8_t *out = output_of(block, operation, number);
+    if (op->kind == PBIT_OPERATION_NEURON)
+        draw(block, operation, number);
+    else if (op->kind == PBIT_OPERATION_MAXPOOL && block->engine->kernels->maxpool &&
+             pbit_pool_is_inside(op, &operation->input, &operation->output))
+        block->engine->kernels->maxpool(op, &operation->input, &operation->output,
+                                        find_tensor(&instance, operation->input_index, &operation->input),
+                                        out);
+    else
+        pbit_execute(&block->engine->model, op, find_tensor, &instance, out);
 }
 
 static void execute(const struct block *block, uint32_t index)
@@ -346,16 +331,9 @@ static void execute(const struct block *block, uint32_t index)
 static void add_outputs(const struct block *block, uint32_t pass, int64_t *const *sums)
 {
     const struct pbit_model *model = &block->engine->model;
-    for (uint32_t o = 0; o < model->output_count; o++) {
-        uint32_t index = pbit_output_tensor(model, o);
-        struct pbit_tensor tensor = pbit_model_tensor(model, index);
-        size_t elements = pbit_tensor_elements(&tensor);
-        for (size_t image = 0; image < block->images; image++) {
-            const int32_t *z = (const int32_t *)input_of(block, index, &tensor, image * block->passes + pass);
-            int64_t *sum = sums[image * model->output_count + o];
-            for (size_t i = 0; i < elements; i++)
-                sum[i] += z[i];
-        }
+    for (size_t image = 0; image < block->images; image++) {
+        const struct instance instance = {block, image * block->passes + pass};
+        pbit_sums_add(model, find_tensor, &instance, sums + image * model->output_count);
     }
 }
 
@@ -377,18 +355,6 @@ static enum pbit_status run_passes(struct block *block, uint32_t samples, int64_
     return PBIT_OK;
 }
 
-static int has_all_ports(const struct pbit_model *model, size_t images, const uint8_t *const *inputs,
-                         int64_t *const *sums)
-{
-    for (size_t i = 0; i < images * model->input_count; i++)
-        if (!inputs[i])
-            return 0;
-    for (size_t o = 0; o < images * model->output_count; o++)
-        if (!sums[o])
-            return 0;
-    return 1;
-}
-
 enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct pbit_options *options,
                                  size_t images, const uint8_t *const *inputs, int64_t *const *sums,
                                  void *workspace, size_t workspace_bytes)
@@ -396,14 +362,12 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
     if (!engine || !options || !inputs || !sums || !workspace || images == 0)
         return PBIT_ERROR_ARGUMENT;
     const struct pbit_model *model = &engine->model;
-    if ((uintptr_t)workspace % PBIT_ENGINE_ALIGNMENT || !has_all_ports(model, images, inputs, sums))
+    if ((uintptr_t)workspace % PBIT_ENGINE_ALIGNMENT)
         return PBIT_ERROR_ARGUMENT;
-    uint32_t draws = options->draws ? options->draws : pbit_model_default_draws(model);
-    uint32_t samples = options->samples ? options->samples : pbit_model_default_samples(model);
-    if (draws > pbit_model_max_draws(model) || samples > pbit_model_max_samples(model))
-        return PBIT_ERROR_RANGE;
-    if ((unsigned)options->sampler > PBIT_SAMPLER_MIDPOINT)
-        return PBIT_ERROR_ARGUMENT;
+    struct pbit_budget budget;
+    enum pbit_status status = pbit_run_check(model, options, images, inputs, sums, &budget);
+    if (status != PBIT_OK)
+        return status;
     if (workspace_bytes < pbit_engine_workspace_bytes(engine, images))
         return PBIT_ERROR_WORKSPACE;
     uint8_t *fixed = workspace;
@@ -417,13 +381,10 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
                                      PBIT_ENGINE_ALIGNMENT, // kernels read a little beyond a tensor
                           .images = images,
                           .passes = 1,
-                          .draws = draws,
-                          .sampler = options->sampler ? options->sampler : pbit_model_sampler(model)};
-    for (size_t image = 0; image < images; image++)
-        for (uint32_t o = 0; o < model->output_count; o++)
-            memset(sums[image * model->output_count + o], 0,
-                   pbit_model_output(model, o).elements * sizeof(int64_t));
+                          .draws = budget.draws,
+                          .sampler = budget.sampler};
+    pbit_sums_clear(model, images, sums);
     for (uint32_t i = 0; i < model->first_random; i++)
         execute(&block, i);
-    return run_passes(&block, samples, sums);
+    return run_passes(&block, budget.samples, sums);
 }
