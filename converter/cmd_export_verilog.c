@@ -206,6 +206,8 @@ static void write_json(const struct pbitc_verilog *design)
         pbitc_json_bool(&json, "every_tile", stage->random);
         pbitc_json_integer(&json, "neurons", stage->neurons);
         pbitc_json_integer(&json, "inputs", stage->inputs);
+        pbitc_json_integer(&json, "neurons_limit", stage->neurons_limit);
+        pbitc_json_integer(&json, "inputs_limit", stage->inputs_limit);
         pbitc_json_integer(&json, "memory_bits", (int64_t)memory_bits(stage));
         pbitc_json_integer(&json, "buffer_bits", (int64_t)buffer_bits(stage));
         pbitc_json_integer(&json, "cycles",

@@ -191,9 +191,9 @@ static void write_wires(const struct pbitc_verilog *design, uint32_t s, FILE *st
         fprintf(stream, "    wire [%" PRIu32 ":0] s%" PRIu32 "_data_%" PRIu32 ";\n",
                 stage->buffers[i].width * stage->buffers[i].lanes - 1, s, i);
     fprintf(stream,
-            "    wire s%" PRIu32 "_unused = &{1'b0, s%" PRIu32 "_out_index, s%" PRIu32 "_out_pass, s%" PRIu32
-            "_word};\n",
-            s, s, s, s);
+            "    wire s%" PRIu32 "_unused = &{1'b0, s%" PRIu32 "_out_valid, s%" PRIu32 "_out_index, s%" PRIu32
+            "_out_pass, s%" PRIu32 "_out,\n                        s%" PRIu32 "_word};\n",
+            s, s, s, s, s, s);
     if (stage->random)
         fprintf(stream, "    assign s%" PRIu32 "_last_pass = last_pass;\n", s);
     else
