@@ -5,14 +5,15 @@
 `timescale 1ns / 1ps
 
 module @NAME@_tb;
-    parameter IMAGES = @IMAGES@;
+    localparam ALL = @IMAGES@;          // in vectors/
+    parameter IMAGES = ALL;             // of them, the first so many
     localparam BYTES = @BYTES@;
     localparam SUMS = @SUMS@;
     localparam PATIENCE = @PATIENCE@;
 
-    reg [7:0] pixels [0:IMAGES*BYTES-1];
-    reg [31:0] cases [0:IMAGES*6-1];    // T, seed low and high, number low and high, cycles
-    reg [63:0] sums [0:IMAGES*SUMS-1];
+    reg [7:0] pixels [0:ALL*BYTES-1];
+    reg [31:0] cases [0:ALL*6-1];    // T, seed low and high, number low and high, cycles
+    reg [63:0] sums [0:ALL*SUMS-1];
     reg [8*256-1:0] vcd, sums_name;
     integer sums_file;                  // 0: none
     reg stalls, resets, faults;
@@ -85,7 +86,7 @@ module @NAME@_tb;
         end
     end
 
-    // ---- what goes in
+    // ---- what goes in: at falling edges, between those at which the design looks
     integer image, i, length, delay;
     reg taken;
 
@@ -94,7 +95,7 @@ module @NAME@_tb;
             register_write <= 1'b1;
             register_address <= address;
             register_write_data <= data;
-            @(posedge clock);
+            @(negedge clock);
             register_write <= 1'b0;
         end
     endtask
@@ -102,9 +103,9 @@ module @NAME@_tb;
     task check_status(input [31:0] expected, input [8*24-1:0] what);
         begin
             register_address <= 4'd7;
-            @(posedge clock);
-            @(posedge clock);
-            @(posedge clock);
+            @(negedge clock);
+            @(negedge clock);
+            @(negedge clock);
             if ((register_read_data & 32'd6) != expected) begin
                 $display("image %0d: status %0d after %0s", image, register_read_data, what);
                 wrong = wrong + 1;
@@ -134,8 +135,8 @@ module @NAME@_tb;
         begin
             reset <= 1'b1;
             in_valid <= 1'b0;
-            @(posedge clock);
-            @(posedge clock);
+            @(negedge clock);
+            @(negedge clock);
             reset <= 1'b0;
             write_registers;
         end
@@ -146,15 +147,15 @@ module @NAME@_tb;
             for (i = 0; i < count; i = i + 1) begin
                 while (stalls && noise[2:0] != 3'd0) begin
                     in_valid <= 1'b0;
-                    @(posedge clock);
+                    @(negedge clock);
                 end
                 in_valid <= 1'b1;
                 in_data <= pixels[image*BYTES+i];
                 in_last <= ends && i == count - 1;
                 taken = 1'b0;
                 while (!taken) begin
-                    @(posedge clock);
                     taken = in_ready;
+                    @(negedge clock);
                 end
             end
             in_valid <= 1'b0;
@@ -189,8 +190,8 @@ module @NAME@_tb;
             $dumpvars(0, @NAME@_tb);
         end
         reset = 1'b1;
-        @(posedge clock);
-        @(posedge clock);
+        @(negedge clock);
+        @(negedge clock);
         reset <= 1'b0;
         for (image = 0; image < IMAGES; image = image + 1) begin
             write_registers;
@@ -206,7 +207,7 @@ module @NAME@_tb;
                 if (length == BYTES) begin      // taken: reset while it is computed
                     delay = noise[23:8] % (cases[image*6+5] - 1);
                     while (delay > 0) begin
-                        @(posedge clock);
+                        @(negedge clock);
                         delay = delay - 1;
                     end
                 end
@@ -214,7 +215,7 @@ module @NAME@_tb;
                 send_bytes(BYTES, 1'b1);        // taken
                 delay = noise[31:8] % (cases[image*6+5] - 1);
                 while (delay > 0) begin
-                    @(posedge clock);
+                    @(negedge clock);
                     delay = delay - 1;
                 end
                 pulse_reset;
@@ -222,9 +223,9 @@ module @NAME@_tb;
             send_bytes(BYTES, 1'b1);
         end
         while (received < IMAGES)
-            @(posedge clock);
+            @(negedge clock);
         for (i = 0; i < 16; i = i + 1)
-            @(posedge clock);
+            @(negedge clock);
         if (wrong == 0)
             $display("passed: %0d images, %0d sums, cycles as predicted", received, received * SUMS);
         else

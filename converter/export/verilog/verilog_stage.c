@@ -465,12 +465,13 @@ static void write_draw(const struct pbitc_verilog *design, uint32_t s, FILE *str
     number(stream, "PASS_BITS", design->plan->pass_bits);
     fprintf(stream, "\n    ) s%" PRIu32 "_draw (\n        .clock(clock), .reset(reset), ", s);
     if (pbit_operation_draws(&neuron))
-        fprintf(stream, ".seed_write(seed_write && seed_layer[%" PRIu32 "])", lanes);
+        fprintf(stream,
+                ".seed_write(seed_write && seed_layer[%" PRIu32 "]), .seed_lane(seed_lane), .seed(lane_seed)",
+                lanes);
     else
-        fputs(".seed_write(1'b0)", stream);
+        fputs(".seed_write(1'b0), .seed_lane(5'd0), .seed(32'd0)", stream);
     fprintf(stream,
-            ", .seed_lane(seed_lane), .seed(lane_seed),\n"
-            "        .first_pass(first_pass), .last_pass(s%" PRIu32 "_last_pass), .valid(s%" PRIu32
+            ",\n        .first_pass(first_pass), .last_pass(s%" PRIu32 "_last_pass), .valid(s%" PRIu32
             "_p_valid), .index(s%" PRIu32 "_p_index),\n"
             "        .pass(s%" PRIu32 "_p_pass), .probability(s%" PRIu32 "_p), .out_valid(s%" PRIu32
             "_out_valid), .out_index(s%" PRIu32 "_out_index),\n"
