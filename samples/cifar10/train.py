@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Train the paper's VGG5 on CIFAR-10 and export it to ONNX (opset 17).
+"""Train a network on CIFAR-10 and export it to ONNX (opset 17).
+
+The networks: the paper's VGG5 with sigmoid or ReLU, its sample-aware trained twins
+(VGG5 whose sigmoids are p-bits while it is trained, the loss taken on the mean of
+--samples passes, the gradient straight through: the paper's first route), ResNet-20.
 
 Every finished epoch is saved in the output folder, so an interrupted run continues
 where it stopped and gives the same weights. The exported weights are those of the
@@ -35,7 +39,9 @@ STEP = 0.05  # learning rate of OrthogonalMomentum, which trains all other weigh
 MOMENTUM = 0.9
 NEWTON_SCHULZ_STEPS = 3
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
-PADDING = 2  # largest shift of a training image, in pixels
+PADDING = 4  # largest shift of a training image, in pixels
+DROPOUT = 0.3  # of the inputs of VGG5's fully connected layers
+LABEL_SMOOTHING = 0.1
 EXPORT_EVERY = 5  # epochs
 # x = (pixel / 255 - MEAN) / STD for every channel
 MEAN = 0.5
@@ -43,7 +49,8 @@ STD = 0.25
 CHANNELS = (3, 32, 64, 128)
 HIDDEN = 1024
 CLASSES = 10
-ACTIVATIONS = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}
+STAGES = ((16, 1), (32, 2), (64, 2))  # ResNet-20: channels and first stride
+BLOCKS = 3  # residual blocks in a stage
 
 
 class Log:
@@ -95,28 +102,82 @@ class OrthogonalMomentum(torch.optim.Optimizer):
                 parameter.add_(update, alpha=-group["lr"] * scale)
 
 
-def build(activation: str) -> nn.Sequential:
+class SampledSigmoid(nn.Module):
+    """A p-bit: 1 with probability sigmoid(x); its gradient is that of the sigmoid."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Draw one bit per element."""
+        probability = torch.sigmoid(x)
+        bit = (torch.rand_like(probability) < probability).to(probability.dtype)
+        return probability + (bit - probability).detach()
+
+
+class Repeat(nn.Module):
+    """Repeat every image of the batch: the passes that share the layers before it."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__()
+        self.samples = samples
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [samples * N, ...], the whole batch after itself."""
+        return x.repeat(self.samples, *[1] * (x.ndim - 1))
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, then ReLU (He et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.shortcut = nn.Sequential()
+        if stride != 1:
+            self.shortcut.append(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+            self.shortcut.append(nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the branch to the shortcut."""
+        return functional.relu(self.branch(x) + self.shortcut(x))
+
+
+def build_vgg5(activation: str, samples: int) -> nn.Sequential:
     """Return conv 32 - conv 64 - conv 128 - fully connected 1024 - 10.
 
-    Each convolution is 3x3 with batch normalization, activation and 2x2 max
-    pooling. Weights start as Glorot and Bengio propose. A sigmoid of inputs with
-    unit variance is almost linear, so its batch normalizations start with a larger
-    scale, and the fully connected layers start centred on inputs around 0.5.
+    Each convolution is 3x3 with batch normalization, 2x2 max pooling and activation
+    (a monotone activation may change places with the pooling: it does in the exported
+    model, which has the paper's order). Weights start as Glorot and Bengio propose. A
+    sigmoid of inputs with unit variance is almost linear, so its batch normalizations
+    start with a larger scale, and the fully connected layers start centred on inputs
+    around 0.5.
     """
+
+    def activate() -> list[nn.Module]:
+        if samples:
+            return [SampledSigmoid()]
+        return [nn.Sigmoid() if activation == "sigmoid" else nn.ReLU()]
+
+    def drop() -> list[nn.Module]:
+        return [] if samples else [nn.Dropout(DROPOUT)]
+
     layers: list[nn.Module] = []
     for inputs, outputs in zip(CHANNELS, CHANNELS[1:]):
         layers += [
             nn.Conv2d(inputs, outputs, 3, padding=1),
             nn.BatchNorm2d(outputs),
-            ACTIVATIONS[activation](),
             nn.MaxPool2d(2),
         ]
-    layers += [
-        nn.Flatten(),
-        nn.Linear(CHANNELS[-1] * 4 * 4, HIDDEN),
-        ACTIVATIONS[activation](),
-        nn.Linear(HIDDEN, CLASSES),
-    ]
+        if samples > 1 and inputs == CHANNELS[0]:
+            layers.append(Repeat(samples))
+        layers += activate()
+    hidden = nn.Linear(CHANNELS[-1] * 4 * 4, HIDDEN)
+    last = nn.Linear(HIDDEN, CLASSES)
+    layers += [nn.Flatten(), *drop(), hidden, *activate(), *drop(), last]
     for layer in layers:
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
             nn.init.xavier_uniform_(layer.weight)
@@ -124,11 +185,26 @@ def build(activation: str) -> nn.Sequential:
         if isinstance(layer, nn.BatchNorm2d) and activation == "sigmoid":
             nn.init.constant_(layer.weight, 2.0)
     if activation == "sigmoid":
-        hidden, last = layers[-3], layers[-1]
         with torch.no_grad():
             hidden.weight.mul_(4)  # the slope of a sigmoid is at most 1/4
             hidden.bias.copy_(-0.5 * hidden.weight.sum(dim=1))
             last.bias.copy_(-0.5 * last.weight.sum(dim=1))
+    return nn.Sequential(*layers)
+
+
+def build_resnet20() -> nn.Sequential:
+    """Return ResNet-20 for 32x32 images (He et al. 2016), 1x1 shortcuts."""
+    width = STAGES[0][0]
+    layers: list[nn.Module] = [
+        nn.Conv2d(CHANNELS[0], width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    ]
+    for channels, stride in STAGES:
+        for block in range(BLOCKS):
+            layers.append(Residual(width, channels, 1 if block else stride))
+            width = channels
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, CLASSES)]
     return nn.Sequential(*layers)
 
 
@@ -168,9 +244,11 @@ def augment(padded: Tensor, generator: torch.Generator) -> Tensor:
 class Training:
     """A network with its optimizers, schedules and checkpoint."""
 
-    def __init__(self, activation: str, epochs: int, steps: int, folder: Path) -> None:
-        torch.manual_seed(SEED)
-        self.model = build(activation).to(memory_format=torch.channels_last)
+    def __init__(
+        self, model: nn.Sequential, samples: int, epochs: int, steps: int, path: Path
+    ) -> None:
+        self.model = model.to(memory_format=torch.channels_last)
+        self.samples = samples
         weights = [p for p in self.model.parameters() if p.ndim > 1][:-1]
         others = [p for p in self.model.parameters() if all(p is not w for w in weights)]
         self.optimizers = [
@@ -187,7 +265,7 @@ class Training:
             )
             for optimizer in self.optimizers
         ]
-        self.checkpoint = folder / f"vgg5_{activation}-{epochs}-epochs.pt"
+        self.checkpoint = path
         self.epoch = 0
         if self.checkpoint.exists():
             saved = torch.load(self.checkpoint)
@@ -210,6 +288,7 @@ class Training:
         """Train on every image once and return the mean loss."""
         # Every epoch has its own seed, so that a continued run repeats it.
         generator = torch.Generator().manual_seed(SEED * 1000 + self.epoch)
+        torch.manual_seed(SEED * 1000 + self.epoch)
         order = torch.randperm(len(padded), generator=generator)
         total = 0.0
         self.model.train()
@@ -217,7 +296,10 @@ class Training:
             images = normalize(augment(padded[batch], generator))
             with torch.autocast("cpu", torch.bfloat16):
                 logits = self.model(images)
-            loss = functional.cross_entropy(logits.float(), labels[batch])
+            logits = logits.float().view(self.samples, len(batch), CLASSES).mean(0)
+            loss = functional.cross_entropy(
+                logits, labels[batch], label_smoothing=LABEL_SMOOTHING
+            )
             self.model.zero_grad()
             loss.backward()
             for optimizer, schedule in zip(self.optimizers, self.schedules):
@@ -228,25 +310,41 @@ class Training:
         return total / len(padded)
 
 
-def export(model: nn.Sequential, activation: str, path: Path) -> None:
-    """Write the model to one ONNX file with a free batch size N."""
-    nodes, tensors = [], []
-    counts: dict[str, int] = {}
-    last = "image"
+class Graph:
+    """The nodes and tensors of an ONNX graph that is being written."""
 
-    def add(kind: str, stem: str, parameters: dict[str, Tensor], **attributes) -> None:
-        nonlocal last
-        counts[stem] = counts.get(stem, 0) + 1
-        name = f"{stem}{counts[stem]}"
-        inputs = [last]
-        for key, value in parameters.items():
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.tensors: list[onnx.TensorProto] = []
+        self.counts: dict[str, int] = {}
+
+    def add(
+        self,
+        kind: str,
+        stem: str,
+        inputs: list[str],
+        parameters: dict[str, Tensor] | None = None,
+        **attributes: object,
+    ) -> str:
+        """Append a node and return the name of its output."""
+        self.counts[stem] = self.counts.get(stem, 0) + 1
+        name = f"{stem}{self.counts[stem]}"
+        inputs = list(inputs)
+        for key, value in (parameters or {}).items():
             inputs.append(f"{name}.{key}")
             array = value.detach().contiguous().numpy()
-            tensors.append(numpy_helper.from_array(array, inputs[-1]))
-        last = name
-        nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+            self.tensors.append(numpy_helper.from_array(array, inputs[-1]))
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, **attributes))
+        return name
 
-    for layer in model:
+    def add_layer(self, layer: nn.Module, x: str) -> str:
+        """Append one layer that reads `x`; return the name of its output."""
+        if isinstance(layer, nn.Sequential):
+            return self.add_layers(list(layer), x)
+        if isinstance(layer, Residual):
+            branch = self.add_layer(layer.branch, x)
+            both = [branch, self.add_layer(layer.shortcut, x)]
+            return self.add("Relu", "act", [self.add("Add", "add", both)])
         if isinstance(layer, nn.BatchNorm2d):
             parameters = {
                 "scale": layer.weight,
@@ -254,32 +352,63 @@ def export(model: nn.Sequential, activation: str, path: Path) -> None:
                 "mean": layer.running_mean,
                 "variance": layer.running_var,
             }
-            add("BatchNormalization", "bn", parameters, epsilon=layer.eps)
-        elif isinstance(layer, nn.Conv2d):
+            return self.add(
+                "BatchNormalization", "bn", [x], parameters, epsilon=layer.eps
+            )
+        if isinstance(layer, nn.Conv2d):
+            parameters = {"weight": layer.weight}
+            if layer.bias is not None:
+                parameters["bias"] = layer.bias
+            shape = {
+                "kernel_shape": list(layer.kernel_size),
+                "strides": list(layer.stride),
+                "pads": list(layer.padding) * 2,
+            }
+            return self.add("Conv", "conv", [x], parameters, **shape)
+        if isinstance(layer, nn.Linear):
             parameters = {"weight": layer.weight, "bias": layer.bias}
-            shape = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-            add("Conv", "conv", parameters, **shape)
-        elif isinstance(layer, nn.Linear):
-            parameters = {"weight": layer.weight, "bias": layer.bias}
-            add("Gemm", "fc", parameters, transB=1)
-        elif isinstance(layer, nn.MaxPool2d):
-            add("MaxPool", "pool", {}, kernel_shape=[2, 2], strides=[2, 2])
-        elif isinstance(layer, nn.Flatten):
-            add("Flatten", "flatten", {})
-        else:
-            add({"sigmoid": "Sigmoid", "relu": "Relu"}[activation], "act", {})
-    nodes[-1].output[0] = "logits"
+            return self.add("Gemm", "fc", [x], parameters, transB=1)
+        if isinstance(layer, nn.MaxPool2d):
+            shape = {"kernel_shape": [2, 2], "strides": [2, 2]}
+            return self.add("MaxPool", "pool", [x], **shape)
+        if isinstance(layer, nn.AdaptiveAvgPool2d):
+            return self.add("GlobalAveragePool", "mean", [x])
+        if isinstance(layer, nn.Flatten):
+            return self.add("Flatten", "flatten", [x])
+        if isinstance(layer, (nn.Sigmoid, SampledSigmoid)):
+            return self.add("Sigmoid", "act", [x])
+        if isinstance(layer, nn.ReLU):
+            return self.add("Relu", "act", [x])
+        assert isinstance(layer, (nn.Dropout, Repeat)), layer
+        return x
 
+    def add_layers(self, layers: list[nn.Module], x: str) -> str:
+        """Append layers; an activation goes before the pooling that it follows."""
+        while layers:
+            take = 1
+            if isinstance(layers[0], nn.MaxPool2d):
+                take = 3 if isinstance(layers[1], Repeat) else 2
+            for layer in reversed(layers[:take]):
+                x = self.add_layer(layer, x)
+            layers = layers[take:]
+        return x
+
+
+def export(model: nn.Sequential, name: str, path: Path) -> None:
+    """Write the model to one ONNX file with a free batch size N."""
+    graph = Graph()
+    graph.add_layer(model, "image")
+    graph.nodes[-1].output[0] = "logits"
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 32, 32])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])
-    graph = helper.make_graph(
-        nodes, f"vgg5_{activation}", [image], [logits], initializer=tensors
+    whole = helper.make_graph(
+        graph.nodes, name, [image], [logits], initializer=graph.tensors
     )
     proto = helper.make_model(
-        graph,
+        whole,
         ir_version=IR_VERSION,
         opset_imports=[helper.make_operatorsetid("", OPSET)],
-        producer_name="samples/vgg5/train.py",
+        producer_name="samples/cifar10/train.py",
     )
     onnx.checker.check_model(proto, full_check=True)
     partial = path.with_suffix(".partial")
@@ -310,14 +439,24 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="folder of the binary CIFAR-10")
     parser.add_argument("output", type=Path, help="folder for model, log, checkpoint")
-    parser.add_argument("--activation", choices=ACTIVATIONS, default="sigmoid")
-    parser.add_argument("--epochs", type=int, default=15, help="0: untrained weights")
+    parser.add_argument("--model", choices=("vgg5", "resnet20"), default="vgg5")
+    parser.add_argument("--activation", choices=("sigmoid", "relu"), default="sigmoid")
+    parser.add_argument(
+        "--samples", type=int, default=0, help="train VGG5 with so many passes of p-bits"
+    )
+    parser.add_argument("--epochs", type=int, default=50, help="0: untrained weights")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    name = f"vgg5_{arguments.activation}"
+    if arguments.model == "resnet20":
+        arguments.activation, arguments.samples = "relu", 0
+    if arguments.samples:
+        arguments.activation = "sigmoid"
+    name = f"{arguments.model}_{arguments.activation}"
+    if arguments.samples:
+        name += f"_samples{arguments.samples}"
     path = arguments.output / f"{name}.onnx"
     log = Log(arguments.output / f"{name}.log")
     images, labels = read_split(arguments.data, "train")
@@ -327,12 +466,17 @@ def main() -> None:
     padded, labels = torch.from_numpy(padded), torch.from_numpy(labels)
 
     steps = -(-len(images) // BATCH)
-    training = Training(
-        arguments.activation, arguments.epochs, steps, arguments.output
-    )
+    torch.manual_seed(SEED)
+    if arguments.model == "resnet20":
+        model = build_resnet20()
+    else:
+        model = build_vgg5(arguments.activation, arguments.samples)
+    checkpoint = arguments.output / f"{name}-{arguments.epochs}-epochs.pt"
+    samples = max(arguments.samples, 1)
+    training = Training(model, samples, arguments.epochs, steps, checkpoint)
     while True:
         if training.epoch % EXPORT_EVERY == 0 or training.epoch == arguments.epochs:
-            export(training.model, arguments.activation, path)
+            export(training.model, name, path)
             correct = count_correct(path, test_images, test_labels)
             log.write(f"{name}: {correct} of {len(test_images)} test images correct")
         if training.epoch >= arguments.epochs:
