@@ -19,7 +19,7 @@ enum { CALIBRATION_IMAGES = 1000 };
 
 struct arguments {
     struct pbitc_texts shapes;
-    const char *output, *calibrate, *recipe, *print_after;
+    const char *output, *calibrate, *recipe, *without, *print_after;
     int64_t weights, group, draws, samples, threads;
     int neuron;  ///< enum pbitc_neuron
     int sampler; ///< index into sampler_names
@@ -51,6 +51,8 @@ static const struct pbitc_option options[] = {
      offsetof(struct arguments, sampler), .choices = sampler_names},
     {"recipe", 0, "R.json", "what to do differently in single layers, see below", PBITC_OPTION_TEXT,
      offsetof(struct arguments, recipe), .required = false},
+    {"without", 0, "PASS,...", "leave out these passes or steps, of those marked with * below",
+     PBITC_OPTION_TEXT, offsetof(struct arguments, without), .required = false},
     {"print-after", 0, "PASS", "print the graph after this pass, or after all", PBITC_OPTION_TEXT,
      offsetof(struct arguments, print_after), .required = false},
     {"timing", 0, NULL, "print how long each pass took", PBITC_OPTION_FLAG,
@@ -69,12 +71,13 @@ static void print_details(FILE *stream)
     fputs("\nA recipe is JSON; keys that are left out follow the options above:\n"
           "  {\"layers\": {\"conv1\": {\"weights\": 4, \"group\": 64},\n"
           "              \"relu1\": {\"neuron\": \"pbit\", \"draws\": 2.5, \"rho\": 0.5}}}\n"
-          "where draws is a factor of m and rho the noise amplitude, 0..1.\n\nPasses, in this order:\n",
+          "where draws is a factor of m and rho the noise amplitude, 0..1.\n\nPasses, in this order, and "
+          "steps of the pass before them:\n",
           stream);
     size_t count;
     const struct pbitc_pass *passes = pbitc_passes(&count);
     for (size_t i = 0; i < count; i++)
-        fprintf(stream, "  %-20s%s\n", passes[i].name, passes[i].summary);
+        fprintf(stream, "%c %-21s%s\n", passes[i].optional ? '*' : ' ', passes[i].name, passes[i].summary);
 }
 
 static const struct pbitc_usage usage = {
@@ -98,6 +101,7 @@ struct conversion {
     struct pbitc_dataset *dataset; ///< of the calibration images; NULL: none
     float *values;
     char *metadata;
+    uint64_t without;    ///< pbitc_options
     bool lacks_images;   ///< nothing says the ranges of the model's values
     const uint8_t *file; ///< the result, in the graph's arena
     size_t file_bytes;
@@ -199,6 +203,8 @@ static void write_metadata(struct pbitc_json *json, const struct conversion *con
     pbitc_json_integer(json, "samples", arguments->samples);
     pbitc_json_string(json, "neuron", pbitc_neuron_names[arguments->neuron]);
     pbitc_json_string(json, "sampler", sampler_names[arguments->sampler]);
+    if (arguments->without)
+        pbitc_json_string(json, "without", arguments->without);
     if (conversion->recipe.json)
         pbitc_json_parsed(json, "recipe", conversion->recipe.json);
     pbitc_json_close_object(json);
@@ -233,6 +239,7 @@ static enum pbit_status run_passes(struct conversion *conversion)
         .threads = pbitc_threads(arguments->threads),
         .recipe = conversion->recipe.layers,
         .recipe_count = conversion->recipe.count,
+        .without = conversion->without,
         .print_after = arguments->print_after,
         .timing = arguments->timing,
         .blame = arguments->blame,
@@ -362,6 +369,34 @@ static enum pbit_status convert(struct conversion *conversion)
     return status == PBIT_OK ? finish(conversion) : status;
 }
 
+static bool is_pass(const char *name)
+{
+    const struct pbitc_pass *pass = pbitc_pass_find(name);
+    return pass && pass->run;
+}
+
+/// The passes of --without; false after a message when one cannot be left out.
+static bool parse_without(const char *list, uint64_t *without)
+{
+    struct pbitc_options options = {.without = 0};
+    bool ok = true;
+    for (const char *name = list; name; name = strchr(name, ',') ? strchr(name, ',') + 1 : NULL) {
+        char text[64];
+        snprintf(text, sizeof(text), "%.*s", (int)strcspn(name, ","), name);
+        const struct pbitc_pass *pass = pbitc_pass_find(text);
+        if (pass && pbitc_leave_out(&options, pass))
+            continue;
+        ok = false;
+        pbitc_usage_error(
+            usage.name,
+            pass ? "--without: the pass '%s' is needed; --help marks those that can be left out with *"
+                 : "--without: there is no pass '%s'; --help lists them",
+            text);
+    }
+    *without = options.without;
+    return ok;
+}
+
 int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
 {
     struct arguments arguments = {
@@ -370,10 +405,11 @@ int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnosti
     int code = pbitc_options_parse(&usage, argc, argv, &arguments, &conversion.path);
     if (code != PBITC_PARSED)
         return code;
-    if (arguments.print_after && strcmp(arguments.print_after, "all") != 0 &&
-        !pbitc_pass_find(arguments.print_after))
+    if (arguments.print_after && strcmp(arguments.print_after, "all") != 0 && !is_pass(arguments.print_after))
         return pbitc_usage_error(usage.name, "--print-after: there is no pass '%s'; --help lists them",
                                  arguments.print_after);
+    if (!parse_without(arguments.without, &conversion.without))
+        return PBITC_EXIT_USAGE;
     if (arguments.blame && !arguments.calibrate)
         return pbitc_usage_error(usage.name, "--blame needs the images of --calibrate");
     enum pbit_status status = convert(&conversion);

@@ -183,15 +183,15 @@ enum { TAILS = sizeof(tails) / sizeof(*tails) };
 
 /// Sorts x[n]; bounds that are finite are kept, the others are searched for.
 static void choose_range(float *x, size_t n, float bound_low, float bound_high, struct resolution resolution,
-                         float *low, float *high)
+                         int tail_count, float *low, float *high)
 {
     qsort(x, n, sizeof(*x), compare_floats);
     double best = INFINITY;
     bool free_low = !isfinite(bound_low);
     *low = free_low ? fminf(x[0], 0) : bound_low;
     *high = fmaxf(x[n - 1], *low);
-    for (int a = 0; a < (free_low ? TAILS / 2 : 1); a++)
-        for (int b = 0; b < TAILS; b++) {
+    for (int a = 0; a < (free_low ? (tail_count + 1) / 2 : 1); a++)
+        for (int b = 0; b < tail_count; b++) {
             // A range holds 0: it is what padding stands for.
             float from = free_low ? fminf(x[(size_t)(tails[a] * (double)(n - 1))], 0) : bound_low;
             float to = fminf(fmaxf(x[(size_t)((1 - tails[b]) * (double)(n - 1))], 0), bound_high);
@@ -237,13 +237,14 @@ static void choose_neuron_range(struct pbitc_context *context, struct target *ta
     float bound_low, bound_high;
     pbitc_function_bounds(&target->function, &bound_low, &bound_high);
     struct resolution resolution = resolution_of(context, target->neuron);
+    int tail_count = pbitc_is_left_out(context, "clip-ranges") ? 1 : TAILS;
     for (size_t c = 0; c < count; c++) {
         if (target->function.activation->rule == PBITC_RANGE_FIXED) {
             low[c] = bound_low;
             high[c] = bound_high;
         } else {
             choose_range(target->samples + c * target->capacity, target->count, bound_low, bound_high,
-                         resolution, &low[c], &high[c]);
+                         resolution, tail_count, &low[c], &high[c]);
             align_zero(&low[c], high[c]);
         }
     }

@@ -43,6 +43,7 @@ struct pbitc_options {
     int threads;
     struct pbitc_layer_recipe *recipe;
     size_t recipe_count;
+    uint64_t without;        ///< bit i: pass or step i of the registry is left out
     const char *print_after; ///< pass name, "all", or NULL
     bool timing, blame;
     FILE *talk; ///< where --print-after, --timing and --blame go
@@ -88,12 +89,16 @@ typedef enum pbit_status pbitc_pass_function(struct pbitc_graph *graph, struct p
 struct pbitc_pass {
     const char *name; ///< file name with '-' for '_', e.g. "fold-batchnorm" in fold_batchnorm.c
     const char *summary;
-    pbitc_pass_function *run;
+    pbitc_pass_function *run; ///< NULL: a step of the pass before it
+    bool optional;            ///< can be left out
 };
 
 /// The registry, in pipeline order. `--help` is made of it.
 const struct pbitc_pass *pbitc_passes(size_t *count);
-const struct pbitc_pass *pbitc_pass_find(const char *name); ///< or NULL
+const struct pbitc_pass *pbitc_pass_find(const char *name); ///< a pass or a step, or NULL
+
+/// Leaves a pass or step out. False: it cannot be.
+bool pbitc_leave_out(struct pbitc_options *options, const struct pbitc_pass *pass);
 
 /// Runs one pass, verifies the graph after it and infers shapes anew; prints and times as the options say.
 enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_graph *graph,

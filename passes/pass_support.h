@@ -5,9 +5,14 @@
 #include "passes/pass.h"
 
 /// Registered passes: one function and one file each.
-#define PBITC_PASS(name, function, summary) pbitc_pass_function function;
+#define PBITC_PASS(name, function, optional, summary) pbitc_pass_function function;
+#define PBITC_STEP(name, summary)
 #include "passes/passes.def"
 #undef PBITC_PASS
+#undef PBITC_STEP
+
+/// Whether the options leave out this pass or step.
+bool pbitc_is_left_out(const struct pbitc_context *context, const char *name);
 
 /// The float32 constant at input `index`, or NULL.
 const float *pbitc_constant_floats(const struct pbitc_node *node, size_t index, struct pbitc_shape *shape);

@@ -7,12 +7,15 @@
 #include <time.h>
 
 static const struct pbitc_pass passes[] = {
-#define PBITC_PASS(name, function, summary) {name, summary, function},
+#define PBITC_PASS(name, function, optional, summary) {name, summary, function, optional},
+#define PBITC_STEP(name, summary) {name, summary, NULL, true},
 #include "passes/passes.def"
 #undef PBITC_PASS
+#undef PBITC_STEP
 };
 
 enum { PASS_COUNT = sizeof(passes) / sizeof(*passes) };
+_Static_assert(PASS_COUNT <= 64, "pbitc_options.without has a bit for each");
 
 const struct pbitc_pass *pbitc_passes(size_t *count)
 {
@@ -26,6 +29,23 @@ const struct pbitc_pass *pbitc_pass_find(const char *name)
         if (strcmp(passes[i].name, name) == 0)
             return &passes[i];
     return NULL;
+}
+
+static uint64_t bit_of(const struct pbitc_pass *pass)
+{
+    return UINT64_C(1) << (pass - passes);
+}
+
+bool pbitc_leave_out(struct pbitc_options *options, const struct pbitc_pass *pass)
+{
+    if (pass->optional)
+        options->without |= bit_of(pass);
+    return pass->optional;
+}
+
+bool pbitc_is_left_out(const struct pbitc_context *context, const char *name)
+{
+    return context->options->without & bit_of(pbitc_pass_find(name));
 }
 
 static double seconds_now(void)
@@ -124,6 +144,8 @@ enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_cont
                               "give --calibrate a data set with images", "there are no calibration images");
     for (size_t i = 0; i < PASS_COUNT && status == PBIT_OK; i++) {
         bool changed;
+        if (!passes[i].run || context->options->without & bit_of(&passes[i]))
+            continue;
         // The float network can run in batches from symbolic-batch on.
         if (context->options->blame && !blame && strcmp(passes[i].name, "fold-batchnorm") == 0)
             status = pbitc_blame_create(graph, context, &blame);

@@ -53,7 +53,7 @@ static double rounding_error(const float *weights, const float *variance, size_t
 }
 
 /// The step with the least error; 0 when all weights are 0.
-static float choose_step(const float *weights, const float *variance, size_t n, int bits)
+static float choose_step(const float *weights, const float *variance, size_t n, int bits, bool clips)
 {
     double largest = 0, total = 0, weight_total = 0;
     for (size_t i = 0; i < n; i++) {
@@ -67,7 +67,7 @@ static float choose_step(const float *weights, const float *variance, size_t n, 
         return 0;
     float widest = (float)largest / (float)levels_of(bits).most, best_step = widest;
     double best = rounding_error(weights, variance, n, widest, bits);
-    for (int percent = 98; percent >= 30; percent -= 2) {
+    for (int percent = 98; clips && percent >= 30; percent -= 2) {
         float step = widest * (float)percent / 100;
         double error = rounding_error(weights, variance, n, step, bits);
         if (error < best) {
@@ -92,13 +92,13 @@ static float step_at(const struct row *row, size_t group, size_t i)
 }
 
 /// steps: float[groups] of scratch.
-static void choose_steps(const float *weights, const float *variance, size_t n, int bits, size_t group,
-                         float *steps, struct row *row)
+static void choose_steps(const float *weights, const float *variance, size_t n, int bits, bool clips,
+                         size_t group, float *steps, struct row *row)
 {
     float largest = 0;
     for (size_t first = 0; first < n; first += group) {
         size_t length = n - first < group ? n - first : group;
-        steps[first / group] = choose_step(weights + first, variance + first, length, bits);
+        steps[first / group] = choose_step(weights + first, variance + first, length, bits, clips);
         largest = fmaxf(largest, steps[first / group]);
     }
     if (!(largest > 0))
@@ -188,6 +188,7 @@ static float input_scale(const struct pbitc_moments *moments, size_t k, size_t i
 /// The integers of a layer under construction, and the float layer that computes the same.
 struct result {
     int bits;
+    bool clips;           ///< steps may clip
     size_t group, groups; ///< groups: factors per row
     int8_t *weights;
     uint8_t *factors;
@@ -223,7 +224,7 @@ static void quantize_row(const struct pbitc_moments *moments, const struct stati
     size_t group = result->group ? result->group : n;
     for (size_t i = 0; i < n; i++)
         exact[i] = spent[i] = from[moments->fan_in.source[i]] * input_scale(moments, k, i);
-    choose_steps(exact, statistics->variance, n, result->bits, group, steps, &row);
+    choose_steps(exact, statistics->variance, n, result->bits, result->clips, group, steps, &row);
     round_row(spent, n, result->bits, group, statistics->factor, &row);
     double shift = 0; // of the mean of the sum
     for (size_t i = 0; i < n; i++) {
@@ -236,12 +237,14 @@ static void quantize_row(const struct pbitc_moments *moments, const struct stati
 
 /// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes
 /// with them.
-static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *layer,
-                                 struct pbitc_moments *moments, int bits, size_t group)
+static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_context *context,
+                                 struct pbitc_node *layer, struct pbitc_moments *moments, int bits,
+                                 size_t group)
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
     size_t n = fan_in->count;
-    struct result result = {.bits = bits, .group = group < n ? group : 0};
+    struct result result = {
+        .bits = bits, .clips = !pbitc_is_left_out(context, "clip-weights"), .group = group < n ? group : 0};
     struct pbitc_quantized *quantized = pbitc_arena_allocate(graph->arena, 1, sizeof(*quantized));
     float *scratch = pbitc_arena_allocate(graph->arena, 5 * n, sizeof(float));
     if (!quantized || !scratch || !allocate_result(graph, moments, &result))
@@ -254,6 +257,8 @@ static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_node *l
     for (size_t k = 0; k < fan_in->outputs; k++) {
         if (k % fan_in->outputs_per_group == 0)
             find_statistics(moments, k / fan_in->outputs_per_group, &statistics);
+        if (pbitc_is_left_out(context, "compensate-rounding"))
+            statistics.factor = NULL;
         quantize_row(moments, &statistics, k, &result, scratch);
     }
     if (!pbitc_node_set_input(graph, layer, 1, result.rounded) ||
@@ -337,7 +342,7 @@ enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_
         const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node->name);
         int bits = recipe && recipe->weight_bits > 0 ? recipe->weight_bits : context->options->weight_bits;
         int group = recipe && recipe->group >= 0 ? recipe->group : context->options->group;
-        if (quantize(graph, node, moments, bits, (size_t)group) != PBIT_OK)
+        if (quantize(graph, context, node, moments, bits, (size_t)group) != PBIT_OK)
             return pbitc_out_of_memory(context);
         *changed = true;
         moments++;
