@@ -20,6 +20,7 @@ static const struct kind {
     {"idx", pbitc_read_idx},
     {"cifar10", pbitc_read_cifar10},
     {"npy", pbitc_read_npy},
+    {"folder", pbitc_read_image_folder},
 };
 enum { KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -31,6 +32,8 @@ void pbitc_dataset_help(FILE *stream)
           "                              (train*images*, t10k*images* or test*images*)\n"
           "  cifar10:DIR                 data_batch_*.bin or test_batch.bin\n"
           "  npy:X.npy,labels=Y.npy      NumPy arrays, the first dimension counts the images\n"
+          "  folder:DIR                  one folder of images (PNG, JPEG, BMP, PNM) per class, in DIR or in\n"
+          "                              DIR/train and DIR/test; classes in the order of their names\n"
           "  split=train|test            part of a directory; train for --calibrate, test for --data\n"
           "  range=FIRST:COUNT           these images only\n"
           "  scale=S, mean=M, std=D      x = (pixel * S - M) / D; one number, or one per channel joined by "
@@ -276,8 +279,8 @@ static enum pbit_status parse_request(struct pbitc_dataset *dataset, const struc
     }
     if (!*kind || !list[1] || list[1] == ',')
         return pbitc_report(diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
-                            "write idx:PATH, cifar10:DIR or npy:X.npy", "DATA: '%s' is not KIND:PATH",
-                            request->text);
+                            "write idx:PATH, cifar10:DIR, npy:X.npy or folder:DIR",
+                            "DATA: '%s' is not KIND:PATH", request->text);
     *path = list + 1;
     int problems = parse_keys(dataset, list + 1, diagnostics);
     for (int key = 0; key < PBITC_DATA_PREPROCESSING && request->remembered; key++) {

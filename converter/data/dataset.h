@@ -7,6 +7,8 @@
 //   cifar10:DIR               the binary version: data_batch_*.bin or, for the split test, test_batch.bin
 //   npy:X.npy,labels=Y.npy    arrays of NumPy; X is N x F, N x H x W, N x C x H x W or (layout=nhwc) N x H x
 //   W x C
+//   folder:DIR                one folder per class in DIR, or in DIR/train and DIR/test; the classes in the
+//                             order of their names, 8-bit images of one size (PNG, JPEG, BMP, PNM)
 //
 // A value x of the model's input is (pixel * scale - mean) / std.
 #ifndef PBITC_DATASET_H

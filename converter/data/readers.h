@@ -14,6 +14,7 @@ typedef enum pbit_status pbitc_reader(struct pbitc_dataset *dataset, const char 
 pbitc_reader pbitc_read_idx;
 pbitc_reader pbitc_read_cifar10;
 pbitc_reader pbitc_read_npy;
+pbitc_reader pbitc_read_image_folder;
 
 bool pbitc_split_is_test(const struct pbitc_data_keys *keys);
 

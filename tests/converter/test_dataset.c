@@ -70,17 +70,25 @@ static void set_up(void)
     write_gzip("t10k-labels-idx1-ubyte.gz", idx_labels, sizeof(idx_labels));
 }
 
+static void remove_tree(const char *path)
+{
+    DIR *stream = opendir(path);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        char *inner = pbitc_path_join(path, entry->d_name);
+        remove_tree(inner);
+        free(inner);
+    }
+    if (stream)
+        closedir(stream);
+    remove(path);
+}
+
 static void tear_down(void)
 {
     pbitc_diagnostics_destroy(diagnostics);
-    DIR *stream = opendir(directory);
-    for (struct dirent *entry; (entry = readdir(stream));) {
-        char *path = pbitc_path_join(directory, entry->d_name);
-        unlink(path);
-        free(path);
-    }
-    closedir(stream);
-    rmdir(directory);
+    remove_tree(directory);
 }
 
 /// '@' in `text` stands for the directory.
@@ -240,6 +248,79 @@ START_TEST(npy_is_read_as_pixels_and_as_numbers)
 }
 END_TEST
 
+static void make_folder(const char *name)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    ck_assert_int_eq(pbitc_directory_make(path, diagnostics), PBIT_OK);
+}
+
+/// Three classes with one, two and no images of 1 x 2 in color.
+static void write_classes(const char *root)
+{
+    static const char *const classes[] = {"ant", "bee", "cow"};
+    for (size_t i = 0; i < 3; i++) {
+        char path[100];
+        snprintf(path, sizeof(path), "%s/%s", root, classes[i]);
+        make_folder(path);
+    }
+    static const char *const files[] = {"ant/1.ppm", "bee/a.ppm", "bee/b.ppm", "ant/.hidden", "readme.txt"};
+    for (size_t i = 0; i < 5; i++) {
+        char path[100], image[18];
+        snprintf(path, sizeof(path), "%s/%s", root, files[i]);
+        snprintf(image, sizeof(image), "P6 2 1 255\n%c12345", (char)('0' + i));
+        write_file(path, image, 17);
+    }
+}
+
+START_TEST(image_folders_are_read_class_by_class)
+{
+    write_classes("plain");
+    write_classes("split/test");
+    static const char *const texts[] = {"folder:@/plain", "folder:@/split"};
+    static const float third[] = {'2', '3', '1', '4', '2', '5'};
+    for (size_t i = 0; i < 2; i++) {
+        struct pbitc_dataset *dataset = load_labelled(texts[i]);
+        ck_assert_uint_eq(dataset->images, 3);
+        ck_assert_int_eq(dataset->labels[0], 0);
+        ck_assert_int_eq(dataset->labels[2], 1);
+        expect_image(dataset, 2, third);
+        pbitc_dataset_destroy(dataset);
+    }
+    struct pbitc_dataset *dataset = load_labelled("folder:@/plain,layout=nhwc");
+    static const float third_last[] = {'2', '1', '2', '3', '4', '5'};
+    expect_image(dataset, 2, third_last);
+    pbitc_dataset_destroy(dataset);
+    struct pbitc_data_request train = {.split = "train"};
+    ck_assert_int_eq(load("folder:@/split", train, &dataset), PBIT_ERROR_IO);
+}
+END_TEST
+
+START_TEST(every_image_that_does_not_fit_is_reported)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t size;
+    } files[] = {
+        {"a/gray.pgm", "P5 2 1 255\n12", 13},           {"a/noise.png", "no image", 8},
+        {"a/small.ppm", "P6 1 1 255\n123", 14},         {"b/deep.ppm", "P6 1 1 65535\n112233", 19},
+        {"b/cut.ppm", "P6 9999999 9999999 255\n1", 24}, {"a/0.ppm", "P6 2 1 255\n123456", 17},
+    };
+    make_folder("bad/a");
+    make_folder("bad/b");
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char path[100];
+        snprintf(path, sizeof(path), "bad/%s", files[i].name);
+        write_file(path, files[i].bytes, files[i].size);
+    }
+    struct pbitc_dataset *dataset;
+    ck_assert_int_eq(load("folder:@/bad", (struct pbitc_data_request){.labels = true}, &dataset),
+                     PBIT_ERROR_UNSUPPORTED);
+    ck_assert_ptr_null(dataset);
+    ck_assert_uint_eq(pbitc_diagnostics_count(diagnostics), 5);
+}
+END_TEST
+
 START_TEST(wrong_requests_are_refused)
 {
     static const struct {
@@ -261,6 +342,8 @@ START_TEST(wrong_requests_are_refused)
         {"idx:@,size=3", PBIT_ERROR_FORMAT, 1},
         {"idx:@,std=0,mean=a,scale=1:2", PBIT_ERROR_FORMAT, 3},
         {"cifar10:@", PBIT_ERROR_IO, 1},
+        {"folder:@", PBIT_ERROR_IO, 1},
+        {"folder:@/missing", PBIT_ERROR_IO, 1},
         {"npy:@/train-images-idx3-ubyte", PBIT_ERROR_FORMAT, 1},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -343,6 +426,8 @@ int main(void)
     tcase_add_test(tests, range_and_limit_choose_images);
     tcase_add_test(tests, cifar10_is_read_in_both_layouts_and_in_gray);
     tcase_add_test(tests, npy_is_read_as_pixels_and_as_numbers);
+    tcase_add_test(tests, image_folders_are_read_class_by_class);
+    tcase_add_test(tests, every_image_that_does_not_fit_is_reported);
     tcase_add_test(tests, wrong_requests_are_refused);
     tcase_add_test(tests, damaged_idx_files_are_refused);
     tcase_add_test(tests, cut_gzip_files_are_refused);
