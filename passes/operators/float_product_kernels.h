@@ -1,7 +1,8 @@
 // The kernels of float_product.c for one kind of processor; included once for each, with these defined:
 // NAMED(name) names a thing of this kind, TARGET is the attribute of its functions, LANES the floats of its
-// vectors; ROWS x VECTORS is the tile of C that its registers hold, WIDE the vectors of a tile of one row,
-// SQUARE the rows and columns of a tile of the transposed product.
+// vectors; MULTIPLY_ADD(a, b, sum) is a * b + sum of vectors, fused or not; ROWS x VECTORS is the tile of C
+// that its registers hold, WIDE the vectors of a tile of one row, SQUARE the rows and columns of a tile of the
+// transposed product.
 
 typedef float NAMED(vector) __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 #define VECTOR NAMED(vector)
@@ -10,16 +11,17 @@ typedef float NAMED(vector) __attribute__((vector_size(LANES * sizeof(float)), a
 #define UNROLL _Pragma("GCC unroll 16")
 
 /// `rows` x `vectors` vectors of C stay in registers while k runs.
-static inline __attribute__((always_inline)) void NAMED(tile)(const int rows, const int vectors,
-                                                              const struct product *p)
+static inline __attribute__((always_inline)) TARGET void NAMED(tile)(const int rows, const int vectors,
+                                                                     const struct product *p)
 {
     VECTOR sum[MAX_ACCUMULATORS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] =
         LOAD(p->c + r * p->c_stride + v * LANES);
     for (int64_t k = 0; k < p->depth; k++) {
         const float *row = p->b + p->b_offsets[k];
-        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] +=
-            p->a[r * p->a_stride + k] * LOAD(row + v * LANES);
+        UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r * vectors + v] =
+            MULTIPLY_ADD(p->a[r * p->a_stride + k] - (VECTOR){0}, LOAD(row + v * LANES),
+                         sum[r * vectors + v]);
     }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
         STORE(p->c + r * p->c_stride + v * LANES, sum[r * vectors + v]);
@@ -103,8 +105,8 @@ static void NAMED(multiply_add)(int64_t rows, int64_t columns, struct product p)
 
 /// Partial sums of `rows` x `columns` elements of A times B transposed, while k runs to a multiple of
 /// PARTIAL_SUMS; then what is left of both, filled up with zeros.
-static inline __attribute__((always_inline)) void NAMED(dot_tile)(const int rows, const int columns,
-                                                                  const struct product *p)
+static inline __attribute__((always_inline)) TARGET void NAMED(dot_tile)(const int rows, const int columns,
+                                                                         const struct product *p)
 {
     enum { PARTS = PARTIAL_SUMS / LANES };
     VECTOR sum[MAX_ACCUMULATORS] = {{0}};
@@ -112,16 +114,19 @@ static inline __attribute__((always_inline)) void NAMED(dot_tile)(const int rows
     int64_t whole = p->depth - p->depth % PARTIAL_SUMS;
     for (int64_t k = 0; k < whole; k += LANES * PARTS)
         UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < columns; j++)
-            UNROLL for (int part = 0; part < PARTS; part++) sum[(r * columns + j) * PARTS + part] +=
-            LOAD(p->a + r * p->a_stride + k + part * LANES) * LOAD(p->b + j * p->depth + k + part * LANES);
+            UNROLL for (int part = 0; part < PARTS; part++) sum[(r * columns + j) * PARTS + part] =
+                MULTIPLY_ADD(LOAD(p->a + r * p->a_stride + k + part * LANES),
+                             LOAD(p->b + j * p->depth + k + part * LANES),
+                             sum[(r * columns + j) * PARTS + part]);
     if (whole < p->depth) {
         for (int r = 0; r < rows; r++)
             memcpy(left[0][r], p->a + r * p->a_stride + whole, (size_t)(p->depth - whole) * sizeof(float));
         for (int j = 0; j < columns; j++)
             memcpy(left[1][j], p->b + j * p->depth + whole, (size_t)(p->depth - whole) * sizeof(float));
         UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < columns; j++)
-            UNROLL for (int part = 0; part < PARTS; part++) sum[(r * columns + j) * PARTS + part] +=
-            LOAD(left[0][r] + part * LANES) * LOAD(left[1][j] + part * LANES);
+            UNROLL for (int part = 0; part < PARTS; part++) sum[(r * columns + j) * PARTS + part] =
+                MULTIPLY_ADD(LOAD(left[0][r] + part * LANES), LOAD(left[1][j] + part * LANES),
+                             sum[(r * columns + j) * PARTS + part]);
     }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int j = 0; j < columns; j++)
     {
@@ -164,6 +169,7 @@ static void NAMED(multiply_transposed)(int64_t rows, int64_t columns, struct pro
 }
 
 #undef VECTOR
+#undef MULTIPLY_ADD
 #undef LOAD
 #undef STORE
 #undef UNROLL
