@@ -24,12 +24,12 @@ enum pbit_cpu pbit_cpu_present(void)
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
     static const struct pbit_engine_kernels kernels[] = {
-        [PBIT_CPU_SCALAR] = {"scalar", 0, 0, NULL, NULL, NULL},
+        [PBIT_CPU_SCALAR] = {"scalar", 0, 0, NULL, NULL, NULL, NULL},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", 8, 1, pbit_packed_conv_avx2, pbit_fast_neuron_avx2,
+        [PBIT_CPU_AVX2] = {"avx2", 8, 1, pbit_packed_conv_avx2, pbit_depthwise_avx2, pbit_fast_neuron_avx2,
                            pbit_fast_maxpool_avx2},
-        [PBIT_CPU_AVX512] = {"avx512", 16, 0, pbit_packed_conv_avx512, pbit_fast_neuron_avx512,
-                             pbit_fast_maxpool_avx512},
+        [PBIT_CPU_AVX512] = {"avx512", 16, 0, pbit_packed_conv_avx512, pbit_depthwise_avx512,
+                             pbit_fast_neuron_avx512, pbit_fast_maxpool_avx512},
 #endif
     };
     return (unsigned)cpu < sizeof(kernels) / sizeof(kernels[0]) ? &kernels[cpu] : NULL;
@@ -57,6 +57,8 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
     if (operation->operation.kind != PBIT_OPERATION_CONV)
         return 0;
     size_t padded = (size_t)operation->padded.height * operation->padded.width * operation->input.channels;
+    if (operation->single)
+        return operation->depthwise.channels * sizeof(int32_t) + round_up(padded);
     if (!operation->packed)
         return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
                sizeof(int16_t);
@@ -238,6 +240,26 @@ static void convolve_image(const struct block *block, const struct pbit_engine_o
     }
 }
 
+static void convolve_depthwise(const struct block *block, const struct pbit_engine_operation *operation,
+                               uint32_t levels, size_t instances)
+{
+    int32_t *multipliers = (int32_t *)block->scratch;
+    uint8_t *scratch = block->scratch + operation->depthwise.channels * sizeof(*multipliers);
+    for (uint32_t k = 0; k < operation->depthwise.channels; k++)
+        multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
+    for (size_t i = 0; i < instances; i++) {
+        const uint8_t *in = input_of(block, operation->input_index, &operation->input, i);
+        if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
+            copy_padded(operation, in, scratch);
+            in = scratch;
+        }
+        block->engine->kernels->depthwise(&operation->depthwise, multipliers, &operation->operation,
+                                          &operation->output,
+                                          (size_t)operation->padded.width * operation->input.channels, in,
+                                          (int32_t *)output_of(block, operation, i));
+    }
+}
+
 static int is_fast(const struct block *block, const struct pbit_engine_operation *operation, uint32_t levels)
 {
     return operation->packed &&
@@ -249,6 +271,10 @@ static void convolve(const struct block *block, const struct pbit_engine_operati
 {
     const struct pbit_packed_conv *conv = &operation->conv;
     uint32_t levels = pbit_tensor_levels(&operation->input, block->draws);
+    if (operation->single) {
+        convolve_depthwise(block, operation, levels, instances);
+        return;
+    }
     if (!is_fast(block, operation, levels)) {
         for (size_t i = 0; i < instances; i++)
             pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,

@@ -21,7 +21,9 @@ struct pbit_engine_operation {
     struct pbit_tensor input, output;
     uint32_t input_index;
     int packed; ///< CONV, NEURON: the members below are there
+    int single; ///< CONV: `depthwise` is there
     struct pbit_packed_conv conv;
+    struct pbit_depthwise depthwise;
     struct pbit_padded padded;
     struct pbit_fast_neuron neuron;
 };
@@ -32,6 +34,7 @@ struct pbit_engine_kernels {
     uint32_t lanes; ///< of a vector of 32-bit numbers; 0: the scalar kernels
     int narrow;     ///< CONV adds pairs of products in 16 bits
     pbit_packed_conv_function *convolve;
+    pbit_depthwise_function *depthwise;
     pbit_fast_neuron_function *draw;
     pbit_fast_maxpool_function *maxpool;
 };
@@ -54,7 +57,8 @@ struct pbit_engine_memory {
 /// `bytes` at a multiple of PBIT_ENGINE_ALIGNMENT, or NULL while counting.
 void *pbit_engine_take(struct pbit_engine_memory *memory, size_t bytes);
 
-/// Fills operation->conv and ->padded with weights for vectors of `lanes`, when there is a way.
+/// Fills operation->depthwise or ->conv, and ->padded, with weights for vectors of `lanes`, when there is a
+/// way.
 void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model, uint32_t lanes,
                     struct pbit_engine_operation *operation);
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,

@@ -220,6 +220,30 @@ static struct pbit_padded padded_of(const struct pbit_engine_operation *operatio
     return padded;
 }
 
+/// One channel per group, and no taps outside that count.
+static void pack_depthwise(struct pbit_engine_memory *memory, const struct pbit_model *model,
+                           struct pbit_engine_operation *operation)
+{
+    const struct pbit_operation *conv = &operation->operation;
+    uint32_t outputs = operation->output.channels, taps = conv->window.kernel_y * conv->window.kernel_x;
+    uint32_t channels = (outputs + PBIT_DEPTHWISE_LANES - 1) / PBIT_DEPTHWISE_LANES * PBIT_DEPTHWISE_LANES;
+    int16_t *weights = pbit_engine_take(memory, (size_t)taps * channels * sizeof(*weights));
+    uint32_t *multipliers = pbit_engine_take(memory, channels * sizeof(*multipliers));
+    int32_t *biases = pbit_engine_take(memory, channels * sizeof(*biases));
+    operation->single = 1;
+    operation->depthwise = (struct pbit_depthwise){weights, multipliers, biases, channels};
+    if (!memory->base)
+        return;
+    for (uint32_t k = 0; k < channels; k++) {
+        for (uint32_t i = 0; i < taps; i++)
+            weights[(size_t)i * channels + k] = (int16_t)(k < outputs ? weight_at(model, conv, taps, k, i) *
+                                                                            factor_at(model, conv, taps, k, i)
+                                                                      : 0);
+        multipliers[k] = k < outputs ? pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k) : 0;
+        biases[k] = k < outputs ? pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k) : 0;
+    }
+}
+
 void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model, uint32_t lanes,
                     struct pbit_engine_operation *operation)
 {
@@ -228,7 +252,12 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
     operation->padded = padded_of(operation);
     uint64_t padded =
         (uint64_t)operation->padded.height * operation->padded.width * operation->input.channels;
-    if (conv->groups != 1 || fan_in > INT32_MAX / 4 || padded > INT32_MAX)
+    if (fan_in > INT32_MAX / 4 || padded > INT32_MAX)
+        return;
+    if (conv->groups > 1 && conv->groups == operation->input.channels &&
+        conv->groups == operation->output.channels && (!conv->zeros || !operation->padded.copied))
+        pack_depthwise(memory, model, operation);
+    if (conv->groups != 1)
         return;
     uint32_t channels = (operation->output.channels + lanes - 1) / lanes * lanes,
              outputs = operation->output.channels;

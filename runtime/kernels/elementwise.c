@@ -3,8 +3,12 @@
 
 void pbit_add(const int32_t *a, const int32_t *b, int32_t *out, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = pbit_saturate((int64_t)a[i] + b[i]);
+    for (size_t i = 0; i < n; i++) { // in 32 bits, which compilers turn into vectors
+        uint32_t sum = (uint32_t)a[i] + (uint32_t)b[i];
+        int32_t limit = (int32_t)((uint32_t)(a[i] >> 31) ^ INT32_MAX);
+        int overflows = (int32_t)(((uint32_t)a[i] ^ sum) & ((uint32_t)b[i] ^ sum)) < 0;
+        out[i] = overflows ? limit : (int32_t)sum;
+    }
 }
 
 /// memcpy for builds without a C library; compilers know the pattern.

@@ -27,6 +27,22 @@ typedef void pbit_fast_maxpool_function(const struct pbit_operation *pool, const
 
 pbit_fast_maxpool_function pbit_fast_maxpool, pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2;
 
+/// A CONV with one input and one output channel per group.
+struct pbit_depthwise {
+    const int16_t *weights;      ///< [tap][channels], with their factors
+    const uint32_t *multipliers; ///< [channels]
+    const int32_t *biases;       ///< [channels]
+    uint32_t channels;           ///< rounded up to PBIT_DEPTHWISE_LANES
+};
+enum { PBIT_DEPTHWISE_LANES = 16 };
+
+/// in: the image, padded, whose lines are `line` bytes. multipliers: [channels] M_L.
+typedef void pbit_depthwise_function(const struct pbit_depthwise *packed, const int32_t *multipliers,
+                                     const struct pbit_operation *conv, const struct pbit_tensor *output,
+                                     size_t line, const uint8_t *in, int32_t *out);
+
+pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_avx2;
+
 static inline int pbit_pool_is_inside(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                       const struct pbit_tensor *output)
 {
