@@ -58,7 +58,7 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
         return 0;
     size_t padded = (size_t)operation->padded.height * operation->padded.width * operation->input.channels;
     if (operation->single)
-        return operation->depthwise.channels * sizeof(int32_t) + round_up(padded);
+        return round_up(operation->output.channels * sizeof(int32_t)) + round_up(padded);
     if (!operation->packed)
         return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
                sizeof(int16_t);
@@ -244,8 +244,8 @@ static void convolve_depthwise(const struct block *block, const struct pbit_engi
                                uint32_t levels, size_t instances)
 {
     int32_t *multipliers = (int32_t *)block->scratch;
-    uint8_t *scratch = block->scratch + operation->depthwise.channels * sizeof(*multipliers);
-    for (uint32_t k = 0; k < operation->depthwise.channels; k++)
+    uint8_t *scratch = block->scratch + round_up(operation->output.channels * sizeof(*multipliers));
+    for (uint32_t k = 0; k < operation->output.channels; k++)
         multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
     for (size_t i = 0; i < instances; i++) {
         const uint8_t *in = input_of(block, operation->input_index, &operation->input, i);

@@ -225,22 +225,20 @@ static void pack_depthwise(struct pbit_engine_memory *memory, const struct pbit_
                            struct pbit_engine_operation *operation)
 {
     const struct pbit_operation *conv = &operation->operation;
-    uint32_t outputs = operation->output.channels, taps = conv->window.kernel_y * conv->window.kernel_x;
-    uint32_t channels = (outputs + PBIT_DEPTHWISE_LANES - 1) / PBIT_DEPTHWISE_LANES * PBIT_DEPTHWISE_LANES;
+    uint32_t channels = operation->output.channels, taps = conv->window.kernel_y * conv->window.kernel_x;
     int16_t *weights = pbit_engine_take(memory, (size_t)taps * channels * sizeof(*weights));
     uint32_t *multipliers = pbit_engine_take(memory, channels * sizeof(*multipliers));
     int32_t *biases = pbit_engine_take(memory, channels * sizeof(*biases));
     operation->single = 1;
-    operation->depthwise = (struct pbit_depthwise){weights, multipliers, biases, channels};
+    operation->depthwise = (struct pbit_depthwise){weights, multipliers, biases};
     if (!memory->base)
         return;
     for (uint32_t k = 0; k < channels; k++) {
         for (uint32_t i = 0; i < taps; i++)
-            weights[(size_t)i * channels + k] = (int16_t)(k < outputs ? weight_at(model, conv, taps, k, i) *
-                                                                            factor_at(model, conv, taps, k, i)
-                                                                      : 0);
-        multipliers[k] = k < outputs ? pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k) : 0;
-        biases[k] = k < outputs ? pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k) : 0;
+            weights[(size_t)i * channels + k] =
+                (int16_t)(weight_at(model, conv, taps, k, i) * factor_at(model, conv, taps, k, i));
+        multipliers[k] = pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k);
+        biases[k] = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
     }
 }
 

@@ -2,30 +2,32 @@
 // convolutions. meson.build compiles it once for each kind of processor, under a name of its own.
 #include "runtime/kernels/fast_kernels.h"
 
-enum { LANES = PBIT_DEPTHWISE_LANES };
-
-/// LANES channels of a pixel. in: its first tap.
+/// All channels of a pixel. in: its first tap.
 static inline void sum_taps(const struct pbit_depthwise *packed, const struct pbit_window *window,
-                            uint32_t channel, uint32_t pixel, size_t line, const uint8_t *in,
-                            int32_t sums[LANES])
+                            size_t channels, size_t line, const uint8_t *restrict in, int32_t *restrict sums)
 {
-    const int16_t *weights = packed->weights + channel;
-    for (int i = 0; i < LANES; i++)
-        sums[i] = 0;
+    const int16_t *weights = packed->weights;
+    for (size_t c = 0; c < channels; c++)
+        sums[c] = in[c] * weights[c];
     for (uint32_t y = 0; y < window->kernel_y; y++)
-        for (uint32_t x = 0; x < window->kernel_x; x++, weights += packed->channels) {
-            const uint8_t *levels = in + y * window->dilation_y * line + x * window->dilation_x * pixel;
-            for (int i = 0; i < LANES; i++)
-                sums[i] += levels[i] * weights[i];
+        for (uint32_t x = y == 0; x < window->kernel_x; x++) {
+            const uint8_t *levels = in + y * window->dilation_y * line + x * window->dilation_x * channels;
+            weights += channels;
+            for (size_t c = 0; c < channels; c++)
+                sums[c] += levels[c] * weights[c];
         }
 }
 
-static inline void requantize(const int32_t *multipliers, const int32_t *biases, uint32_t shift,
-                              const int32_t sums[LANES], int32_t z[LANES])
+static inline void requantize(const int32_t *restrict multipliers, const int32_t *restrict biases,
+                              uint32_t shift, size_t channels, int32_t *restrict z)
 {
     int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
-    for (int i = 0; i < LANES; i++)
-        z[i] = pbit_saturate((((int64_t)sums[i] * multipliers[i] + half) >> shift) + biases[i]);
+    for (size_t c = 0; c < channels; c++) {
+        int64_t exact = (((int64_t)z[c] * multipliers[c] + half) >> shift) + biases[c];
+        exact = exact < INT32_MIN ? INT32_MIN : exact; // pbit_saturate without a branch
+        exact = exact > INT32_MAX ? INT32_MAX : exact;
+        z[c] = (int32_t)exact;
+    }
 }
 
 void pbit_depthwise(const struct pbit_depthwise *packed, const int32_t *multipliers,
@@ -33,17 +35,11 @@ void pbit_depthwise(const struct pbit_depthwise *packed, const int32_t *multipli
                     const uint8_t *in, int32_t *out)
 {
     const struct pbit_window *window = &conv->window;
-    uint32_t channels = output->channels;
+    size_t channels = output->channels;
     for (uint32_t y = 0; y < output->height; y++)
         for (uint32_t x = 0; x < output->width; x++, out += channels) {
-            const uint8_t *first =
-                in + (size_t)y * window->stride_y * line + (size_t)x * window->stride_x * channels;
-            for (uint32_t c = 0; c < channels; c += LANES) {
-                int32_t sums[LANES], z[LANES];
-                size_t lanes = channels - c < LANES ? channels - c : LANES;
-                sum_taps(packed, window, c, channels, line, first + c, sums);
-                requantize(multipliers + c, packed->biases + c, conv->shift, sums, z);
-                memcpy(out + c, z, lanes * sizeof(*z));
-            }
+            sum_taps(packed, window, channels, line,
+                     in + (size_t)y * window->stride_y * line + (size_t)x * window->stride_x * channels, out);
+            requantize(multipliers, packed->biases, conv->shift, channels, out);
         }
 }

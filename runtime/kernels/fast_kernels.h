@@ -32,9 +32,7 @@ struct pbit_depthwise {
     const int16_t *weights;      ///< [tap][channels], with their factors
     const uint32_t *multipliers; ///< [channels]
     const int32_t *biases;       ///< [channels]
-    uint32_t channels;           ///< rounded up to PBIT_DEPTHWISE_LANES
 };
-enum { PBIT_DEPTHWISE_LANES = 16 };
 
 /// in: the image, padded, whose lines are `line` bytes. multipliers: [channels] M_L.
 typedef void pbit_depthwise_function(const struct pbit_depthwise *packed, const int32_t *multipliers,
