@@ -2,7 +2,6 @@
 
 #include "converter/data/readers.h"
 #include "converter/file.h"
-#include "converter/gates.h"
 #include "converter/report/report_read.h"
 
 #include <inttypes.h>
@@ -91,13 +90,14 @@ static bool add_outcomes(struct pbitc_accuracy_report *report, const char *path,
         outcome.draws = comparisons[i].after->draws;
         outcome.bound = comparisons[i].before->accuracy;
         outcome.value = comparisons[i].after->accuracy;
-        good = pbitc_gate_add(
+        good = pbitc_report_add_gate(
             report, outcome, "T=%" PRIu32 " m=%" PRIu32 ": accuracy fell from %.4f to %.4f (p = %.2g)",
             outcome.samples, outcome.draws, outcome.bound, outcome.value, comparisons[i].chance);
     }
     if (good && !fell) {
         outcome.passed = true;
-        good = pbitc_gate_add(report, outcome, "none of %zu cells fell by more than chance explains", count);
+        good = pbitc_report_add_gate(report, outcome, "none of %zu cells fell by more than chance explains",
+                                     count);
     }
     return good;
 }

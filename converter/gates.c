@@ -6,7 +6,6 @@
 #include "converter/repeat_command.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,36 +92,6 @@ int pbitc_gates_check(const char *command, const struct pbitc_gates *gates, cons
     return code;
 }
 
-const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
-                                                         uint32_t samples, uint32_t draws)
-{
-    for (size_t i = 0; i < report->cell_count; i++) {
-        if (report->cells[i].samples == samples && report->cells[i].draws == draws)
-            return &report->cells[i];
-    }
-    return NULL;
-}
-
-bool pbitc_gate_add(struct pbitc_accuracy_report *report, struct pbitc_gate_outcome outcome,
-                    const char *format, ...)
-{
-    struct pbitc_gate_outcome *gates =
-        pbitc_arena_allocate(report->arena, report->gate_count + 1, sizeof(*gates));
-    char text[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    outcome.message = pbitc_arena_copy_string(report->arena, text, strlen(text));
-    if (!gates || !outcome.message)
-        return false;
-    if (report->gate_count)
-        memcpy(gates, report->gates, report->gate_count * sizeof(*gates));
-    gates[report->gate_count++] = outcome;
-    report->gates = gates;
-    return true;
-}
-
 static bool judge_cell(const struct pbitc_cell_gate *gate, struct pbitc_accuracy_report *report)
 {
     const struct pbitc_accuracy_cell *cell = pbitc_report_find_cell(report, gate->samples, gate->draws);
@@ -136,9 +105,10 @@ static bool judge_cell(const struct pbitc_cell_gate *gate, struct pbitc_accuracy
     const char *relation = gate->is_drop    ? outcome.passed ? "at most" : "above"
                            : outcome.passed ? "at least"
                                             : "below";
-    return outcome.option && pbitc_gate_add(report, outcome, "T=%" PRIu32 " m=%" PRIu32 ": %s %.4f is %s %g",
-                                            gate->samples, gate->draws, gate->is_drop ? "drop" : "accuracy",
-                                            outcome.value, relation, gate->bound);
+    return outcome.option &&
+           pbitc_report_add_gate(report, outcome, "T=%" PRIu32 " m=%" PRIu32 ": %s %.4f is %s %g",
+                                 gate->samples, gate->draws, gate->is_drop ? "drop" : "accuracy",
+                                 outcome.value, relation, gate->bound);
 }
 
 /// Two T of one m, the larger one behind.
@@ -181,15 +151,16 @@ static bool add_falls(const struct pair *pairs, size_t count, const double *chan
         outcome.draws = pairs[i].after->draws;
         outcome.bound = pairs[i].before->accuracy;
         outcome.value = pairs[i].after->accuracy;
-        good = pbitc_gate_add(report, outcome,
-                              "m=%" PRIu32 ": accuracy falls from %.4f at T=%" PRIu32 " to %.4f at T=%" PRIu32
-                              " (p = %.2g)",
-                              outcome.draws, outcome.bound, pairs[i].before->samples, outcome.value,
-                              outcome.samples, chances[i]);
+        good = pbitc_report_add_gate(report, outcome,
+                                     "m=%" PRIu32 ": accuracy falls from %.4f at T=%" PRIu32
+                                     " to %.4f at T=%" PRIu32 " (p = %.2g)",
+                                     outcome.draws, outcome.bound, pairs[i].before->samples, outcome.value,
+                                     outcome.samples, chances[i]);
     }
     if (good && !fell) {
         outcome.passed = true;
-        good = pbitc_gate_add(report, outcome, "accuracy falls with T nowhere by more than chance explains");
+        good = pbitc_report_add_gate(report, outcome,
+                                     "accuracy falls with T nowhere by more than chance explains");
     }
     return good;
 }

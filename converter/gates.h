@@ -77,11 +77,4 @@ enum pbit_status pbitc_gates_judge(const struct pbitc_gates *gates, struct pbitc
 /// Prints one line for every broken gate; how many there are.
 size_t pbitc_gates_print_broken(const struct pbitc_accuracy_report *report, FILE *talk);
 
-/// Appends an outcome whose message is printf-formatted. False when out of memory.
-bool pbitc_gate_add(struct pbitc_accuracy_report *report, struct pbitc_gate_outcome outcome,
-                    const char *format, ...) __attribute__((format(printf, 3, 4)));
-
-const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
-                                                         uint32_t samples, uint32_t draws); ///< NULL: none
-
 #endif

@@ -199,6 +199,13 @@ bool pbitc_report_derive(struct pbitc_accuracy_report *report);
 bool pbitc_cells_pair(size_t images, const struct pbitc_accuracy_cell *before,
                       const struct pbitc_accuracy_cell *after, struct pbitc_paired *paired);
 
+const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
+                                                         uint32_t samples, uint32_t draws); ///< NULL: none
+
+/// Appends the outcome of a gate, whose message is printf-formatted. False when out of memory.
+bool pbitc_report_add_gate(struct pbitc_accuracy_report *report, struct pbitc_gate_outcome outcome,
+                           const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /// A confidence in 0..1 as the bins count it, and the bin it falls into.
 uint32_t pbitc_confidence_units(double confidence);
 int pbitc_confidence_bin(uint32_t units);

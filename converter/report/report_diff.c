@@ -2,7 +2,6 @@
 
 #include "converter/data/readers.h"
 #include "converter/file.h"
-#include "converter/gates.h"
 
 #include <inttypes.h>
 #include <math.h>
