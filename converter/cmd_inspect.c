@@ -35,11 +35,6 @@ static const struct pbitc_usage usage = {
 
 static const char *const sampler_names[] = {
     [PBIT_SAMPLER_IID] = "iid", [PBIT_SAMPLER_STRATIFIED] = "stratified"};
-static const char *const operation_names[] = {
-    [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
-    [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
-    [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
-    [PBIT_OPERATION_PERMUTE] = "permute"};
 
 static void print_port(const char *what, const struct pbit_port *port)
 {
@@ -65,7 +60,7 @@ static void print_layer(const struct pbit_layer *layer, size_t width)
     else if (layer->kind == PBIT_OPERATION_NEURON)
         snprintf(detail, sizeof(detail), "exact, 8 bits");
     pbitc_terminal_name(stdout, layer->name, width);
-    printf("  %-9s %-14s %-6s %12" PRIu64 "%s%s\n", operation_names[layer->kind], shape,
+    printf("  %-9s %-14s %-6s %12" PRIu64 "%s%s\n", pbitc_operation_name(layer->kind), shape,
            layer->random ? "pass" : "image", layer->synapses, *detail ? "  " : "", detail);
 }
 
@@ -134,7 +129,7 @@ static void write_layer(struct pbitc_json *json, const struct pbit_layer *layer)
 {
     pbitc_json_open_object(json, NULL);
     pbitc_json_string(json, "name", layer->name);
-    pbitc_json_string(json, "operation", operation_names[layer->kind]);
+    pbitc_json_string(json, "operation", pbitc_operation_name(layer->kind));
     pbitc_json_integer(json, "height", layer->height);
     pbitc_json_integer(json, "width", layer->width);
     pbitc_json_integer(json, "channels", layer->channels);

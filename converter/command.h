@@ -18,6 +18,7 @@ int pbitc_exit_code(enum pbit_status status);
 /// argv[0] is the command's own name. Problems go to `diagnostics`, which main prints; returns the exit code.
 typedef int pbitc_command_function(int argc, char **argv, struct pbitc_diagnostics *diagnostics);
 
+pbitc_command_function pbitc_cmd_bench;
 pbitc_command_function pbitc_cmd_convert;
 pbitc_command_function pbitc_cmd_energy;
 pbitc_command_function pbitc_cmd_eval;

@@ -4,6 +4,10 @@
 
 #include "passes/diagnostics.h"
 
+/// Images that a thread hands to the engine at a time: enough to fetch a weight of a dense layer once for
+/// many, few enough to stay in its caches.
+enum { PBITC_IMAGES_AT_ONCE = 8 };
+
 struct pbitc_engine {
     const struct pbit_engine *engine;
     void *memory;

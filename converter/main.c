@@ -17,6 +17,7 @@ static const struct command {
     {"report", "join the reports of shards", pbitc_cmd_report},
     {"energy", "estimate the energy of an image", pbitc_cmd_energy},
     {"export", "write C for a microcontroller", pbitc_cmd_export},
+    {"bench", "measure how fast a .pbit file runs here", pbitc_cmd_bench},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -45,6 +45,16 @@ void pbitc_model_file_close(struct pbitc_model_file *file)
     *file = (struct pbitc_model_file){.bytes = NULL};
 }
 
+const char *pbitc_operation_name(enum pbit_operation_kind kind)
+{
+    static const char *const names[] = {
+        [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
+        [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
+        [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
+        [PBIT_OPERATION_PERMUTE] = "permute"};
+    return names[kind];
+}
+
 struct pbitc_data_keys pbitc_model_file_data_keys(const struct pbitc_model_file *file)
 {
     struct pbitc_data_keys keys = {{NULL}};

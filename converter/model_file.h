@@ -20,6 +20,9 @@ enum pbit_status pbitc_model_file_open(struct pbitc_model_file *file, const char
                                        struct pbitc_diagnostics *diagnostics);
 void pbitc_model_file_close(struct pbitc_model_file *file); ///< accepts a zeroed one
 
+/// "conv", "neuron", ...
+const char *pbitc_operation_name(enum pbit_operation_kind kind);
+
 /// The preprocessing that a .pbit file remembers; texts are borrowed from the metadata.
 struct pbitc_data_keys pbitc_model_file_data_keys(const struct pbitc_model_file *file);
 

@@ -1,21 +1,14 @@
 #include "converter/progress.h"
 
 #include "converter/interrupt.h"
+#include "passes/clock.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char bar[] = "########################################";
 enum { BAR_WIDTH = sizeof(bar) - 1 };
 static const double seconds_between = 0.1;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 bool pbitc_progress_show(void *state, const char *stage, size_t done, size_t total)
 {
@@ -24,11 +17,11 @@ bool pbitc_progress_show(void *state, const char *stage, size_t done, size_t tot
         progress->started = true;
         progress->terminal = isatty(STDERR_FILENO);
     }
-    if (progress->terminal && total > 0 && now() - progress->shown_at >= seconds_between) {
+    if (progress->terminal && total > 0 && pbitc_clock_seconds() - progress->shown_at >= seconds_between) {
         double fraction = (double)done / (double)total;
         fprintf(stderr, "\r%-20s [%-*.*s] %3.0f %%", stage, BAR_WIDTH, (int)(fraction * BAR_WIDTH), bar,
                 100 * fraction);
-        progress->shown_at = now();
+        progress->shown_at = pbitc_clock_seconds();
         progress->visible = true;
     }
     return !pbitc_interrupted();

@@ -116,6 +116,18 @@ size_t pbitc_holm(const double *p_values, size_t count, double error, unsigned c
     return refused;
 }
 
+static int compare_reals(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double pbitc_median(double *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), compare_reals);
+    return (values[(count - 1) / 2] + values[count / 2]) / 2;
+}
+
 double pbitc_spread(const double *values, size_t count)
 {
     double mean = 0, squares = 0;

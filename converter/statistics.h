@@ -44,6 +44,9 @@ struct pbitc_paired pbitc_paired_test(const uint64_t *better, const uint64_t *wo
 /// true ones shall be refused with a probability above `error`. Returns how many are.
 size_t pbitc_holm(const double *p_values, size_t count, double error, unsigned char *significant);
 
+/// The middle value, or the mean of the two middle ones; sorts values[count], count > 0.
+double pbitc_median(double *values, size_t count);
+
 /// Standard deviation with n - 1; 0 for less than two values.
 double pbitc_spread(const double *values, size_t count);
 

@@ -1,10 +1,10 @@
 #include "passes/pass_support.h"
 
 #include "passes/blame.h"
+#include "passes/clock.h"
 #include "passes/node_role.h"
 
 #include <string.h>
-#include <time.h>
 
 static const struct pbitc_pass passes[] = {
 #define PBITC_PASS(name, function, optional, summary) {name, summary, function, optional},
@@ -48,13 +48,6 @@ bool pbitc_is_left_out(const struct pbitc_context *context, const char *name)
     return context->options->without & bit_of(pbitc_pass_find(name));
 }
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static bool is_printed(const struct pbitc_options *options, const char *pass)
 {
     return options->print_after &&
@@ -65,7 +58,7 @@ enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_grap
                                 struct pbitc_context *context, bool *changed)
 {
     const struct pbitc_options *options = context->options;
-    double start = seconds_now();
+    double start = pbitc_clock_seconds();
     *changed = false;
     enum pbit_status status = pass->run(graph, context, changed);
     if (status == PBIT_OK && *changed)
@@ -75,7 +68,7 @@ enum pbit_status pbitc_pass_run(const struct pbitc_pass *pass, struct pbitc_grap
     if (status != PBIT_OK)
         return status;
     if (options->timing)
-        fprintf(options->talk, "timing: %-18s %8.3f s%s\n", pass->name, seconds_now() - start,
+        fprintf(options->talk, "timing: %-18s %8.3f s%s\n", pass->name, pbitc_clock_seconds() - start,
                 *changed ? "" : " (no change)");
     if (is_printed(options, pass->name)) {
         fprintf(options->talk, "; after %s\n", pass->name);

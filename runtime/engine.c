@@ -24,11 +24,11 @@ enum pbit_cpu pbit_cpu_present(void)
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
     static const struct pbit_engine_kernels kernels[] = {
-        [PBIT_CPU_SCALAR] = {"scalar", 0, 0, NULL, NULL, NULL, NULL},
+        [PBIT_CPU_SCALAR] = {"scalar", "", 0, 0, NULL, NULL, NULL, NULL},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", 8, 1, pbit_packed_conv_avx2, pbit_depthwise_avx2, pbit_fast_neuron_avx2,
-                           pbit_fast_maxpool_avx2},
-        [PBIT_CPU_AVX512] = {"avx512", 16, 0, pbit_packed_conv_avx512, pbit_depthwise_avx512,
+        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", 8, 1, pbit_packed_conv_avx2, pbit_depthwise_avx2,
+                           pbit_fast_neuron_avx2, pbit_fast_maxpool_avx2},
+        [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", 16, 0, pbit_packed_conv_avx512, pbit_depthwise_avx512,
                              pbit_fast_neuron_avx512, pbit_fast_maxpool_avx512},
 #endif
     };
@@ -260,10 +260,20 @@ static void convolve_depthwise(const struct block *block, const struct pbit_engi
     }
 }
 
-static int is_fast(const struct block *block, const struct pbit_engine_operation *operation, uint32_t levels)
+static int is_fast(const struct pbit_engine *engine, const struct pbit_engine_operation *operation,
+                   uint32_t levels)
 {
     return operation->packed &&
-           (!block->engine->kernels->narrow || 2 * levels * operation->conv.largest_weight <= INT16_MAX);
+           (!engine->kernels->narrow || 2 * levels * operation->conv.largest_weight <= INT16_MAX);
+}
+
+const char *pbit_engine_instruction(const struct pbit_engine *engine, uint32_t index, uint32_t draws)
+{
+    const struct pbit_engine_operation *operation = &engine->operations[index];
+    if (operation->operation.kind != PBIT_OPERATION_CONV)
+        return NULL;
+    uint32_t levels = pbit_tensor_levels(&operation->input, draws);
+    return !operation->single && is_fast(engine, operation, levels) ? engine->kernels->instruction : "";
 }
 
 static void convolve(const struct block *block, const struct pbit_engine_operation *operation,
@@ -275,7 +285,7 @@ static void convolve(const struct block *block, const struct pbit_engine_operati
         convolve_depthwise(block, operation, levels, instances);
         return;
     }
-    if (!is_fast(block, operation, levels)) {
+    if (!is_fast(block->engine, operation, levels)) {
         for (size_t i = 0; i < instances; i++)
             pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
                       levels, input_of(block, operation->input_index, &operation->input, i),
@@ -351,6 +361,8 @@ static void execute(const struct block *block, uint32_t index)
         if (block->options->observe)
             block->options->observe(block->options->state, index, output_of(block, operation, i));
     }
+    if (block->options->after_operation)
+        block->options->after_operation(block->options->state, index);
 }
 
 /// Adds the outputs of pass first_pass + pass.

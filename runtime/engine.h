@@ -31,8 +31,9 @@ struct pbit_engine_operation {
 /// The kernels for one kind of processor.
 struct pbit_engine_kernels {
     const char *name;
-    uint32_t lanes; ///< of a vector of 32-bit numbers; 0: the scalar kernels
-    int narrow;     ///< CONV adds pairs of products in 16 bits
+    const char *instruction; ///< that multiplies
+    uint32_t lanes;          ///< of a vector of 32-bit numbers; 0: the scalar kernels
+    int narrow;              ///< CONV adds pairs of products in 16 bits
     pbit_packed_conv_function *convolve;
     pbit_depthwise_function *depthwise;
     pbit_fast_neuron_function *draw;

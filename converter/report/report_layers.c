@@ -1,14 +1,9 @@
 #include "converter/report/report_layers.h"
 
+#include "converter/model_file.h"
 #include "runtime/format.h"
 
 #include <string.h>
-
-static const char *const operation_names[] = {
-    [PBIT_OPERATION_CONV] = "conv",       [PBIT_OPERATION_NEURON] = "neuron",
-    [PBIT_OPERATION_MAXPOOL] = "maxpool", [PBIT_OPERATION_SUMPOOL] = "sumpool",
-    [PBIT_OPERATION_ADD] = "add",         [PBIT_OPERATION_CONCAT] = "concat",
-    [PBIT_OPERATION_PERMUTE] = "permute"};
 
 static struct pbitc_report_layer describe(const struct pbit_model *model, uint32_t index)
 {
@@ -16,7 +11,7 @@ static struct pbitc_report_layer describe(const struct pbit_model *model, uint32
     bool neuron = layer.kind == PBIT_OPERATION_NEURON;
     return (struct pbitc_report_layer){
         .name = layer.name,
-        .op = operation_names[layer.kind],
+        .op = pbitc_operation_name(layer.kind),
         .input = -1,
         .height = layer.height,
         .width = layer.width,

@@ -134,6 +134,47 @@ START_TEST(engine_stops_with_valid_sums)
 }
 END_TEST
 
+struct operation_counts {
+    uint32_t calls[64];
+    uint32_t last;
+};
+
+static void count_operation(void *state, uint32_t operation)
+{
+    struct operation_counts *counts = state;
+    counts->calls[operation]++;
+    counts->last = operation;
+}
+
+START_TEST(engine_tells_when_an_operation_is_done)
+{
+    struct test_file file = random_program(5, OPERATIONS);
+    struct test_buffers buffers = test_buffers_create(&file, 5);
+    struct engine_buffers made = engine_create(&buffers, pbit_cpu_present(), 3);
+    struct operation_counts counts = {{0}, 0};
+    struct pbit_options options = {
+        .draws = 1, .samples = 20, .after_operation = count_operation, .state = &counts};
+    ck_assert_int_eq(pbit_engine_run(made.engine, &options, 3, made.inputs, made.sums, made.workspace,
+                                     made.workspace_bytes),
+                     PBIT_OK);
+    ck_assert_uint_eq(counts.last, buffers.model.operation_count - 1);
+    uint32_t conv = 0;
+    for (uint32_t i = 0; i < buffers.model.operation_count; i++) {
+        int is_conv = pbit_model_layer(&buffers.model, i).kind == PBIT_OPERATION_CONV;
+        ck_assert_int_eq(pbit_engine_instruction(made.engine, i, 1) != NULL, is_conv);
+        conv += (uint32_t)is_conv;
+        if (i < buffers.model.first_random)
+            ck_assert_uint_eq(counts.calls[i], 1);
+        else // as many blocks of passes for all
+            ck_assert(counts.calls[i] > 1 && counts.calls[i] == counts.calls[counts.last]);
+    }
+    ck_assert_uint_gt(conv, 0);
+    engine_free(&made);
+    test_buffers_free(&buffers);
+    test_file_free(&file);
+}
+END_TEST
+
 START_TEST(engine_refuses_what_breaks_the_contract)
 {
     struct test_file file = one_layer_program(40, 256, 256, PBIT_SAMPLER_STRATIFIED);
@@ -171,6 +212,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engine_gives_the_bits_of_run, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
     tcase_add_test(tests, engine_stops_with_valid_sums);
+    tcase_add_test(tests, engine_tells_when_an_operation_is_done);
     tcase_add_test(tests, engine_refuses_what_breaks_the_contract);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
