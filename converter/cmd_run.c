@@ -9,6 +9,7 @@
 #include "converter/options.h"
 #include "converter/shapes.h"
 #include "converter/threads.h"
+#include "passes/operators/operator_support.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -108,21 +109,30 @@ static enum pbit_status load_inputs(struct job *job, const char *const *names)
     return status;
 }
 
-static enum pbit_status make_float(struct pbitc_tensor *tensor, struct pbitc_diagnostics *diagnostics)
+static enum pbit_status convert_to(enum pbitc_type type, struct pbitc_tensor *tensor,
+                                   struct pbitc_diagnostics *diagnostics)
 {
-    size_t count = (size_t)pbitc_shape_elements(&tensor->shape);
-    float *values = malloc((count ? count : 1) * sizeof(float));
+    int64_t count = pbitc_shape_elements(&tensor->shape);
+    void *values = malloc((size_t)count * pbitc_type_bytes(type) + 1);
     if (!values)
         return pbitc_report_memory(diagnostics);
-    for (size_t i = 0; i < count; i++) {
-        double value = 0;
-        pbitc_tensor_element(tensor, i, &value);
-        values[i] = (float)value;
-    }
+    pbitc_convert(type, values, tensor->type, tensor->data, count);
     free(tensor->data);
     tensor->data = values;
-    tensor->type = PBITC_FLOAT32;
+    tensor->type = type;
     return PBIT_OK;
+}
+
+/// Rounds an output to 16 bits where the model has it so. NumPy has no bfloat16: it gets float32 with the
+/// same values.
+static enum pbit_status round_output(struct job *job, size_t index, enum pbitc_type type)
+{
+    struct pbitc_tensor *output = &job->outputs[index];
+    enum pbit_status status = PBIT_OK;
+    if (output->type == PBITC_FLOAT32 && type != PBITC_FLOAT32 && type != PBITC_TYPE_NONE)
+        status = convert_to(type, output, job->diagnostics);
+    return status == PBIT_OK && type == PBITC_BFLOAT16 ? convert_to(PBITC_FLOAT32, output, job->diagnostics)
+                                                       : status;
 }
 
 /// Brings an input to the type that the model reads.
@@ -132,7 +142,7 @@ static enum pbit_status fit_type(struct job *job, size_t index, const char *name
     if (tensor->type == type)
         return PBIT_OK;
     if (type == PBITC_FLOAT32)
-        return make_float(&job->inputs[index], job->diagnostics);
+        return convert_to(type, &job->inputs[index], job->diagnostics);
     return pbitc_report(job->diagnostics, PBIT_ERROR_FORMAT, name, NULL, 0, "save the array with that type",
                         "wants %s, the array holds %s", pbitc_type_name(type), pbitc_type_name(tensor->type));
 }
@@ -275,6 +285,8 @@ static enum pbit_status run_onnx(struct job *job, struct pbitc_graph *graph)
                                         job->diagnostics);
     if (status == PBIT_OK)
         status = run_float_model(job, &model);
+    for (size_t i = 0; i < job->output_count && status == PBIT_OK; i++)
+        status = round_output(job, i, pbitc_graph_output_type(graph, i));
     pbitc_float_model_close(&model);
     return status;
 }

@@ -92,14 +92,23 @@ static const char *operator_name(int id, char *buffer, size_t size)
 
 // ---- the terminal
 
-static void print_ports(const char *what, struct pbitc_value *const *values, size_t count)
+static const char *type_name(enum pbitc_type type)
+{
+    return pbitc_type_bytes(type) ? pbitc_type_name(type) : NULL;
+}
+
+typedef enum pbitc_type type_function(const struct pbitc_graph *graph, size_t index);
+
+static void print_ports(const char *what, const struct pbitc_graph *graph, struct pbitc_value *const *values,
+                        size_t count, type_function *type_of)
 {
     for (size_t i = 0; i < count; i++) {
         char shape[SHAPE_TEXT];
         format_shape(shape, sizeof(shape), &values[i]->shape, values[i]->dim_names);
         printf("%-12s", what);
         pbitc_terminal_name(stdout, values[i]->name, 0);
-        printf(": %s ", pbitc_type_bytes(values[i]->type) ? pbitc_type_name(values[i]->type) : "?");
+        const char *type = type_name(type_of(graph, i));
+        printf(": %s ", type ? type : "?");
         pbitc_terminal_name(stdout, shape, 0);
         putchar('\n');
     }
@@ -163,8 +172,8 @@ void pbitc_inspect_graph_print(const struct pbitc_graph *graph, const struct pbi
     printf("%-12s", "producer");
     pbitc_terminal_name(stdout, graph->producer ? graph->producer : "", 0);
     printf("\n%-12s%d (IR %" PRId64 ")\n", "opset", graph->opset, graph->ir_version);
-    print_ports("input", graph->inputs, graph->input_count);
-    print_ports("output", graph->outputs, graph->output_count);
+    print_ports("input", graph, graph->inputs, graph->input_count, pbitc_graph_input_type);
+    print_ports("output", graph, graph->outputs, graph->output_count, pbitc_graph_output_type);
     print_operators(&totals);
     bool fits = pbitc_diagnostics_count(problems) == 0;
     print_target("host", true, 0);
@@ -210,16 +219,15 @@ static void write_shape(struct pbitc_json *json, const struct pbitc_shape *shape
     pbitc_json_close_array(json);
 }
 
-static void write_ports(struct pbitc_json *json, const char *key, struct pbitc_value *const *values,
-                        size_t count)
+static void write_ports(struct pbitc_json *json, const char *key, const struct pbitc_graph *graph,
+                        struct pbitc_value *const *values, size_t count, type_function *type_of)
 {
     pbitc_json_open_array(json, key);
     for (size_t i = 0; i < count; i++) {
         bool open = false;
         pbitc_json_open_object(json, NULL);
         pbitc_json_string(json, "name", values[i]->name);
-        pbitc_json_string(json, "type",
-                          pbitc_type_bytes(values[i]->type) ? pbitc_type_name(values[i]->type) : NULL);
+        pbitc_json_string(json, "type", type_name(type_of(graph, i)));
         write_shape(json, &values[i]->shape, values[i]->dim_names);
         for (int d = 0; d < values[i]->shape.rank; d++)
             open = open || values[i]->dim_names[d];
@@ -316,8 +324,8 @@ void pbitc_inspect_graph_write(struct pbitc_json *json, const struct pbitc_graph
     pbitc_json_string(json, "producer", graph->producer);
     pbitc_json_integer(json, "opset", graph->opset);
     pbitc_json_integer(json, "ir_version", graph->ir_version);
-    write_ports(json, "inputs", graph->inputs, graph->input_count);
-    write_ports(json, "outputs", graph->outputs, graph->output_count);
+    write_ports(json, "inputs", graph, graph->inputs, graph->input_count, pbitc_graph_input_type);
+    write_ports(json, "outputs", graph, graph->outputs, graph->output_count, pbitc_graph_output_type);
     write_operators(json, &totals);
     pbitc_json_open_object(json, "targets");
     pbitc_json_bool(json, "host", true);

@@ -160,14 +160,19 @@ static bool import_input(struct pbitc_onnx_importer *importer, const Onnx__Value
     if (!value || !pbitc_onnx_bind(importer, proto->name, value))
         return false;
     graph->inputs[graph->input_count++] = value;
-    return graph->inner || import_input_type(importer, &place, proto->type->tensor_type, value);
+    if (!graph->inner && !import_input_type(importer, &place, proto->type->tensor_type, value))
+        return false;
+    graph->input_types[graph->input_count - 1] = value->type;
+    return true;
 }
 
 static bool import_inputs(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
 {
     importer->graph->inputs =
         pbitc_arena_allocate(importer->graph->arena, proto->n_input, sizeof(struct pbitc_value *));
-    if (!importer->graph->inputs)
+    importer->graph->input_types =
+        pbitc_arena_allocate(importer->graph->arena, proto->n_input, sizeof(enum pbitc_type));
+    if (!importer->graph->inputs || !importer->graph->input_types)
         return false;
     for (size_t i = 0; i < proto->n_input; i++)
         if (!import_input(importer, proto->input[i]))
@@ -239,6 +244,8 @@ static bool import_output(struct pbitc_onnx_importer *importer, const Onnx__Valu
     if (graph->inner)
         declare_output(value, proto->type);
     value->mark = 1;
+    if (says_something(proto->type) && proto->type->tensor_type)
+        graph->output_types[graph->output_count] = (enum pbitc_type)proto->type->tensor_type->elem_type;
     graph->outputs[graph->output_count++] = value;
     return true;
 }
@@ -248,7 +255,9 @@ static bool import_outputs(struct pbitc_onnx_importer *importer, const Onnx__Gra
     const struct pbitc_onnx_place place = {.name = importer->graph->inner ? importer->graph->name : NULL};
     importer->graph->outputs =
         pbitc_arena_allocate(importer->graph->arena, proto->n_output, sizeof(struct pbitc_value *));
-    if (!importer->graph->outputs)
+    importer->graph->output_types =
+        pbitc_arena_allocate(importer->graph->arena, proto->n_output, sizeof(enum pbitc_type));
+    if (!importer->graph->outputs || !importer->graph->output_types)
         return false;
     if (proto->n_output == 0)
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "the graph has no outputs");
@@ -295,7 +304,7 @@ static bool sort_nodes(struct pbitc_onnx_importer *importer)
 
 bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer)
 {
-    return upgrade_nodes(importer) && sort_nodes(importer);
+    return upgrade_nodes(importer) && pbitc_onnx_widen_floats(importer) && sort_nodes(importer);
 }
 
 bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)

@@ -192,6 +192,9 @@ bool pbitc_onnx_add_unknown(struct pbitc_onnx_importer *importer, const char *do
                             int opset, const char *node);
 bool pbitc_onnx_report_unknown(struct pbitc_onnx_importer *importer);
 
+/// onnx_widen.c. Brings a graph, whose types are those of the file, from 16-bit floats to float32.
+bool pbitc_onnx_widen_floats(struct pbitc_onnx_importer *importer);
+
 /// onnx_upgrade.c. What an operator of the default domain that was renamed is called now.
 const char *pbitc_onnx_newest_name(const char *op);
 /// Brings a node from the form of its opset to the newest; checks attributes and arity.

@@ -7,180 +7,14 @@
 #include <cblas.h>
 #include <pthread.h>
 
-/// Limits of a node that computes 16-bit floats in float32.
-enum { MAX_WIDENED = 32, MAX_OUTPUTS = 4 };
-
 enum { SCRATCH_ALIGNMENT = 64 };
 
 /// What one node may use when its shapes depend on data, so that nobody can say beforehand how much that is.
 static const size_t MAX_COMPLETE_BYTES = (size_t)4 << 30;
 
-struct widened {
-    struct pbitc_tensor inputs[MAX_WIDENED], outputs[MAX_OUTPUTS];
-    const struct pbitc_tensor *pointers[MAX_WIDENED];
-    struct pbitc_evaluation evaluation; ///< what the operator sees
-};
-
-static bool is_half(const struct pbitc_tensor *tensor)
-{
-    return tensor && (tensor->type == PBITC_FLOAT16 || tensor->type == PBITC_BFLOAT16);
-}
-
-static bool must_widen(const struct pbitc_evaluation *evaluation)
-{
-    if (evaluation->node->op->flags & PBITC_OPERATOR_ANY_TYPE)
-        return false;
-    for (size_t i = 0; i < evaluation->input_count; i++)
-        if (is_half(evaluation->inputs[i]))
-            return true;
-    return false;
-}
-
 size_t pbitc_tensor_size(const struct pbitc_tensor *tensor)
 {
     return (size_t)pbitc_shape_elements(&tensor->shape) * pbitc_type_bytes(tensor->type);
-}
-
-/// Bytes of the float32 copy of a tensor, a multiple of 64.
-static size_t widened_bytes(const struct pbitc_tensor *tensor)
-{
-    return ((size_t)pbitc_shape_elements(&tensor->shape) * sizeof(float) + 63) & ~(size_t)63;
-}
-
-/// The input whose 16-bit type a float output has; NULL: statistics that ONNX wants in float32.
-static const struct pbitc_tensor *model_of_output(const struct pbitc_evaluation *evaluation, size_t index)
-{
-    if (index > 0 && pbitc_node_is(evaluation->node, PBITC_OP_LayerNormalization))
-        return NULL;
-    if (index > 0 && pbitc_node_is(evaluation->node, PBITC_OP_BatchNormalization)) // running mean, variance
-        return pbitc_input(evaluation, 2 + index);
-    return evaluation->inputs[0];
-}
-
-/// Memory for the float32 form of output `index` is needed beside that of the output.
-static bool narrows_output(const struct pbitc_evaluation *evaluation, size_t index, enum pbitc_type type)
-{
-    return type == PBITC_FLOAT32 && is_half(model_of_output(evaluation, index));
-}
-
-/// The evaluation with float32 in place of 16-bit floats; their data is not converted yet.
-static enum pbit_status widen(struct pbitc_evaluation *evaluation, struct widened *widened)
-{
-    if (evaluation->input_count > MAX_WIDENED || evaluation->output_count > MAX_OUTPUTS)
-        return PBITC_REFUSE(evaluation, "convert the model to float32",
-                            "16-bit floats in more than %d inputs", MAX_WIDENED);
-    for (size_t i = 0; i < evaluation->input_count; i++) {
-        widened->pointers[i] = evaluation->inputs[i];
-        if (!is_half(evaluation->inputs[i]))
-            continue;
-        widened->inputs[i] = *evaluation->inputs[i];
-        widened->inputs[i].type = PBITC_FLOAT32;
-        widened->inputs[i].data = NULL;
-        widened->pointers[i] = &widened->inputs[i];
-    }
-    for (size_t i = 0; i < evaluation->output_count; i++)
-        widened->outputs[i] = evaluation->outputs[i];
-    widened->evaluation = *evaluation;
-    widened->evaluation.inputs = widened->pointers;
-    widened->evaluation.outputs = widened->outputs;
-    return PBIT_OK;
-}
-
-/// Infers again with the data of all inputs, where shapes depend on that of 16-bit floats.
-static enum pbit_status infer_with_data(struct pbitc_evaluation *evaluation, struct widened *widened)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < evaluation->input_count; i++)
-        if (is_half(evaluation->inputs[i]))
-            bytes += widened_bytes(evaluation->inputs[i]);
-    unsigned char *block = pbitc_allocate(evaluation->allocator, bytes + 1), *next = block;
-    if (!block)
-        return pbitc_report_node(evaluation->diagnostics, PBIT_ERROR_MEMORY, evaluation->node, NULL,
-                                 "out of memory");
-    for (size_t i = 0; i < evaluation->input_count; i++) {
-        const struct pbitc_tensor *half = evaluation->inputs[i];
-        if (!is_half(half))
-            continue;
-        pbitc_convert(PBITC_FLOAT32, next, half->type, half->data, pbitc_shape_elements(&half->shape));
-        widened->inputs[i].data = next;
-        next += widened_bytes(half);
-    }
-    widened->evaluation.deferred = NULL;
-    enum pbit_status status = evaluation->node->op->infer(&widened->evaluation);
-    pbitc_release(evaluation->allocator, block);
-    return status;
-}
-
-static bool half_data_known(const struct pbitc_evaluation *evaluation)
-{
-    for (size_t i = 0; i < evaluation->input_count; i++)
-        if (is_half(evaluation->inputs[i]) && !evaluation->inputs[i]->data)
-            return false;
-    return true;
-}
-
-static enum pbit_status infer_widened(struct pbitc_evaluation *evaluation)
-{
-    struct widened widened;
-    enum pbit_status status = widen(evaluation, &widened);
-    if (!status)
-        status = evaluation->node->op->infer(&widened.evaluation);
-    if (status && widened.evaluation.deferred && half_data_known(evaluation))
-        status = infer_with_data(evaluation, &widened);
-    evaluation->deferred = widened.evaluation.deferred;
-    if (status)
-        return status;
-    evaluation->scratch_bytes = (widened.evaluation.scratch_bytes + 63) & ~(size_t)63;
-    for (size_t i = 0; i < evaluation->output_count; i++) {
-        evaluation->outputs[i].type = widened.outputs[i].type;
-        evaluation->outputs[i].shape = widened.outputs[i].shape;
-    }
-    bool fits = true;
-    for (size_t i = 0; i < evaluation->input_count; i++)
-        if (is_half(evaluation->inputs[i]))
-            fits = fits && pbitc_add_scratch(evaluation, 1, widened_bytes(evaluation->inputs[i]));
-    for (size_t i = 0; i < evaluation->output_count; i++) {
-        struct pbitc_tensor *output = &evaluation->outputs[i];
-        if (!narrows_output(evaluation, i, output->type))
-            continue;
-        output->type = model_of_output(evaluation, i)->type;
-        fits = fits && pbitc_add_scratch(evaluation, pbitc_shape_elements(&output->shape), sizeof(float));
-    }
-    return fits ? PBIT_OK : PBITC_REFUSE(evaluation, NULL, "the result is too large");
-}
-
-static enum pbit_status run_widened(struct pbitc_evaluation *evaluation)
-{
-    struct widened widened;
-    enum pbit_status status = widen(evaluation, &widened);
-    if (status)
-        return status;
-    size_t used = 0; // from the end of the scratch memory
-    unsigned char *end = (unsigned char *)evaluation->scratch + evaluation->scratch_bytes;
-    for (size_t i = 0; i < evaluation->input_count; i++) {
-        const struct pbitc_tensor *half = evaluation->inputs[i];
-        if (!is_half(half))
-            continue;
-        used += widened_bytes(half);
-        widened.inputs[i].data = end - used;
-        pbitc_convert(PBITC_FLOAT32, end - used, half->type, half->data, pbitc_shape_elements(&half->shape));
-    }
-    for (size_t i = 0; i < evaluation->output_count; i++) {
-        if (!is_half(&evaluation->outputs[i]))
-            continue;
-        widened.outputs[i].type = PBITC_FLOAT32;
-        if (!evaluation->outputs[i].data)
-            continue;
-        used += widened_bytes(&evaluation->outputs[i]);
-        widened.outputs[i].data = end - used;
-    }
-    widened.evaluation.scratch_bytes -= used;
-    status = evaluation->node->op->evaluate(&widened.evaluation);
-    for (size_t i = 0; !status && i < evaluation->output_count; i++)
-        if (is_half(&evaluation->outputs[i]) && evaluation->outputs[i].data)
-            pbitc_convert(evaluation->outputs[i].type, evaluation->outputs[i].data, PBITC_FLOAT32,
-                          widened.outputs[i].data, pbitc_shape_elements(&evaluation->outputs[i].shape));
-    return status;
 }
 
 static enum pbit_status check_outputs(struct pbitc_evaluation *evaluation)
@@ -230,7 +64,7 @@ enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation)
         evaluation->outputs[i] = (struct pbitc_tensor){.type = PBITC_TYPE_NONE, .shape = {.rank = -1}};
     enum pbit_status status = check_operands(evaluation);
     if (!status)
-        status = must_widen(evaluation) ? infer_widened(evaluation) : evaluation->node->op->infer(evaluation);
+        status = evaluation->node->op->infer(evaluation);
     return status ? status : check_outputs(evaluation);
 }
 
@@ -245,7 +79,7 @@ enum pbit_status pbitc_evaluation_run(struct pbitc_evaluation *evaluation)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, limit_blas_threads);
-    return must_widen(evaluation) ? run_widened(evaluation) : evaluation->node->op->evaluate(evaluation);
+    return evaluation->node->op->evaluate(evaluation);
 }
 
 static bool within_limit(const struct pbitc_evaluation *evaluation)

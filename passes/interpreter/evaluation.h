@@ -4,8 +4,7 @@
 
 #include "passes/operators/operators.h"
 
-/// The operator's infer, and more: 16-bit floats are shown to it as float32 unless it takes any type, and
-/// results whose bytes cannot be counted are refused. Sets scratch_bytes, or deferred.
+/// The operator's infer, and more: missing operands and results whose bytes cannot be counted are refused. Sets scratch_bytes, or deferred.
 enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation);
 
 /// The operator's evaluate; scratch must have the bytes that pbitc_evaluation_infer asked for.

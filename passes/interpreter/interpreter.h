@@ -1,4 +1,7 @@
 // Shape inference and the float executor over the IR: the baseline, and what calibration and folding run on.
+// It has no arithmetic in 16 bits: the importer brings float16 and bfloat16 to float32 (converter/onnx/
+// onnx_widen.c), so that such a model is computed in float32 from its inputs to its outputs and rounded only
+// where it casts.
 #ifndef PBITC_INTERPRETER_H
 #define PBITC_INTERPRETER_H
 

@@ -102,6 +102,16 @@ static bool clone_nodes(struct pbitc_graph *copy, const struct pbitc_graph *grap
     return true;
 }
 
+/// NULL stays NULL; false: out of memory.
+static bool clone_types(struct pbitc_arena *arena, const enum pbitc_type *types, size_t count,
+                        enum pbitc_type **copy)
+{
+    *copy = types ? pbitc_arena_allocate(arena, count, sizeof(*types)) : NULL;
+    if (*copy)
+        memcpy(*copy, types, count * sizeof(*types));
+    return *copy || !types;
+}
+
 static bool clone_header(struct pbitc_graph *copy, const struct pbitc_graph *graph)
 {
     copy->producer = pbitc_arena_copy_string(copy->arena, graph->producer, strlen(graph->producer));
@@ -112,7 +122,9 @@ static bool clone_header(struct pbitc_graph *copy, const struct pbitc_graph *gra
     copy->input_count = graph->input_count;
     copy->outputs = find_twins(copy, graph->outputs, graph->output_count);
     copy->output_count = graph->output_count;
-    return copy->producer && copy->inputs && copy->outputs;
+    return copy->producer && copy->inputs && copy->outputs &&
+           clone_types(copy->arena, graph->input_types, graph->input_count, &copy->input_types) &&
+           clone_types(copy->arena, graph->output_types, graph->output_count, &copy->output_types);
 }
 
 /// `copy` is empty.

@@ -258,6 +258,23 @@ size_t pbitc_graph_use_count(const struct pbitc_graph *graph, const struct pbitc
     return uses;
 }
 
+static enum pbitc_type declared_type(const enum pbitc_type *types, size_t index,
+                                     const struct pbitc_value *value)
+{
+    bool half = types && (types[index] == PBITC_FLOAT16 || types[index] == PBITC_BFLOAT16);
+    return half ? types[index] : value->type;
+}
+
+enum pbitc_type pbitc_graph_input_type(const struct pbitc_graph *graph, size_t index)
+{
+    return declared_type(graph->input_types, index, graph->inputs[index]);
+}
+
+enum pbitc_type pbitc_graph_output_type(const struct pbitc_graph *graph, size_t index)
+{
+    return declared_type(graph->output_types, index, graph->outputs[index]);
+}
+
 struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph, const struct pbitc_value *value)
 {
     struct pbitc_node *consumer = NULL;

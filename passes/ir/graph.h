@@ -132,6 +132,9 @@ struct pbitc_graph {
     size_t output_count;
     struct pbitc_value **outputs;
     struct pbitc_node *first, *last;
+    /// Types of the inputs and outputs in the model; where it has 16-bit floats, the graph has float32. NULL:
+    /// a graph that no model declares.
+    enum pbitc_type *input_types, *output_types;
     size_t value_count, value_capacity;
     struct pbitc_value *
         *values; ///< every value ever made, in order of making; unused ones are pruned by name
@@ -178,6 +181,10 @@ bool pbitc_graph_sort(struct pbitc_graph *graph);
 /// Reading.
 size_t pbitc_graph_use_count(const struct pbitc_graph *graph,
                              const struct pbitc_value *value); ///< inputs + graph outputs
+/// The type that an input or output has for its users: 16-bit floats where the model says so, else the
+/// value's (NONE: not known before the graph runs).
+enum pbitc_type pbitc_graph_input_type(const struct pbitc_graph *graph, size_t index);
+enum pbitc_type pbitc_graph_output_type(const struct pbitc_graph *graph, size_t index);
 /// The only node that reads `value`, when it is read once and is no graph output; else NULL.
 struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph,
                                              const struct pbitc_value *value);

@@ -43,9 +43,8 @@ enum {
     PBITC_OPERATOR_MONOTONE = 2, ///< elementwise and non-decreasing
     PBITC_OPERATOR_ACTIVATION = 4, ///< a neuron: swap-activations may replace it
     PBITC_OPERATOR_SHAPE_ONLY = 8, ///< reads the shapes of its inputs, never their data (Shape, Size)
-    PBITC_OPERATOR_ANY_TYPE = 16,  ///< takes 16-bit floats as they are; the others compute them in float32
     /// If, Loop, Scan: always deferred; `evaluate` sets types, shapes and data of the outputs that are used.
-    PBITC_OPERATOR_CONTROL_FLOW = 32
+    PBITC_OPERATOR_CONTROL_FLOW = 16
 };
 
 struct pbitc_operator {

@@ -7,7 +7,6 @@
 
 enum {
     LEVEL_TYPES = PBITC_TYPES_EIGHT_BIT | 1 << PBITC_UINT16 | 1 << PBITC_INT16,
-    HALF_TYPES = 1 << PBITC_FLOAT16 | 1 << PBITC_BFLOAT16,
     BLOCK = 256, ///< elements converted at a time
 };
 
@@ -92,7 +91,7 @@ static enum pbit_status infer_parameters(struct pbitc_evaluation *evaluation)
 {
     const struct pbitc_tensor *scale = evaluation->inputs[1], *zero_point = pbitc_input(evaluation, 2);
     struct grid grid;
-    enum pbit_status status = pbitc_require_type(evaluation, 1, PBITC_TYPES_FLOAT | HALF_TYPES);
+    enum pbit_status status = pbitc_require_type(evaluation, 1, PBITC_TYPES_FLOAT);
     if (!status)
         status = read_grid(evaluation, &grid);
     int64_t count = pbitc_shape_elements(&scale->shape);
@@ -112,7 +111,7 @@ enum pbit_status infer_quantize_linear(struct pbitc_evaluation *evaluation)
     int64_t asked = pbitc_node_int(evaluation->node, "output_dtype", PBITC_TYPE_NONE);
     enum pbitc_type type = zero_point ? zero_point->type : PBITC_UINT8;
     enum pbit_status status =
-        pbitc_require_type(evaluation, 0, PBITC_TYPES_FLOAT | HALF_TYPES | 1 << PBITC_INT32);
+        pbitc_require_type(evaluation, 0, PBITC_TYPES_FLOAT | 1 << PBITC_INT32);
     if (!status)
         status = pbitc_require_type(evaluation, 2, LEVEL_TYPES);
     if (status)
@@ -136,8 +135,7 @@ enum pbit_status infer_dequantize_linear(struct pbitc_evaluation *evaluation)
     if (!status && zero_point && zero_point->type != levels->type)
         status = PBITC_MALFORMED(evaluation, "the zero point is %s but input 0 is %s",
                                  pbitc_type_name(zero_point->type), pbitc_type_name(levels->type));
-    if (!status && asked != PBITC_TYPE_NONE && asked != PBITC_FLOAT32 && asked != PBITC_FLOAT16 &&
-        asked != PBITC_BFLOAT16)
+    if (!status && asked != PBITC_TYPE_NONE && asked != PBITC_FLOAT32)
         status = PBITC_REFUSE(evaluation, NULL, "output_dtype = %lld is not supported", (long long)asked);
     pbitc_set_output(evaluation, 0, asked ? (enum pbitc_type)asked : type, &levels->shape);
     return status ? status : infer_parameters(evaluation);

@@ -107,7 +107,7 @@ static enum pbit_status read_extents(struct pbitc_evaluation *evaluation, struct
     if (!status)
         status = read_choice(evaluation, "keep_aspect_ratio_policy", policies, POLICIES, &policy);
     if (!status && roi)
-        status = pbitc_require_parameter(evaluation, 1, "roi", PBITC_TYPES_FLOAT | 1u << PBITC_FLOAT16);
+        status = pbitc_require_parameter(evaluation, 1, "roi", PBITC_TYPES_FLOAT);
     if (!status && scales)
         status = pbitc_require_parameter(evaluation, 2, "scales", 1 << PBITC_FLOAT32);
     if (!status && sizes)

@@ -886,21 +886,6 @@ START_TEST(halves_survive_the_way_to_float_and_back)
 }
 END_TEST
 
-START_TEST(halves_are_computed_in_float32)
-{
-    struct node_case c = case_create("Mul");
-    static const float x[] = {1.5f, -2, 3};
-    pbitc_convert(PBITC_FLOAT16, case_input(&c, PBITC_FLOAT16, SHAPE(3)), PBITC_FLOAT32, x, 3);
-    pbitc_convert(PBITC_FLOAT16, case_constant(&c, PBITC_FLOAT16, scalar), PBITC_FLOAT32, x, 1);
-    case_node(&c, 1);
-    const struct pbitc_tensor *y = case_run(&c);
-    assert_shape(y, PBITC_FLOAT16, SHAPE(3));
-    for (int i = 0; i < 3; i++)
-        ck_assert_double_eq(pbitc_real_at(y, i), 1.5 * (double)x[i]);
-    case_destroy(&c);
-}
-END_TEST
-
 START_TEST(sizes_that_overflow_are_refused)
 {
     struct node_case c = case_create("ConstantOfShape");
@@ -972,7 +957,6 @@ static TCase *elements(void)
     tcase_add_test(tcase, clip_takes_either_bound);
     tcase_add_test(tcase, cast_saturates_and_rounds);
     tcase_add_test(tcase, halves_survive_the_way_to_float_and_back);
-    tcase_add_test(tcase, halves_are_computed_in_float32);
     tcase_add_test(tcase, sizes_that_overflow_are_refused);
     tcase_add_test(tcase, undefined_attribute_values_are_named);
     return tcase;

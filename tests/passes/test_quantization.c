@@ -41,12 +41,11 @@ START_TEST(quantize_to_int16)
 }
 END_TEST
 
-START_TEST(quantize_float16_to_what_output_dtype_says)
+START_TEST(quantize_to_what_output_dtype_says)
 {
     struct node_case c = case_create("QuantizeLinear");
-    const float values[] = {-1, 0.5f, 3};
-    pbitc_convert(PBITC_FLOAT16, case_input(&c, PBITC_FLOAT16, SHAPE(3)), PBITC_FLOAT32, values, 3);
-    pbitc_convert(PBITC_FLOAT16, case_constant(&c, PBITC_FLOAT16, SCALAR), PBITC_FLOAT32, &values[1], 1);
+    FILL(case_input(&c, PBITC_FLOAT32, SHAPE(3)), float, -1, 0.5f, 3);
+    scalar(&c, 0.5f);
     case_node(&c, 1);
     ck_assert(pbitc_node_set_int(c.graph, c.node, "output_dtype", PBITC_INT8));
     EXPECT_INTEGERS(case_run(&c), -2, 1, 6);
@@ -212,7 +211,7 @@ int main(void)
     Suite *suite = suite_create("quantization");
     TCase *tcase = tcase_create("quantization");
     const TTest *tests[] = {quantize_to_int16,
-                            quantize_float16_to_what_output_dtype_says,
+                            quantize_to_what_output_dtype_says,
                             four_bits_are_refused,
                             blocks_along_an_axis,
                             bias_levels_of_32_bits_are_exact,
