@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
-"""Runs ONNX models through `pbitc run` and through ONNX Runtime on the same random inputs and compares the outputs.
+"""Runs ONNX models through `pbitc run` and through ONNX Runtime on the same inputs and compares the outputs.
 
 Prints one line per model: same (with the largest difference), refused (with pbitc's first reason), skipped (ONNX
 Runtime does not run it either) or DIFFERS. Exit code 1 when one differs, or when fewer than --at-least are the same.
+--input says where the inputs come from:
+  random         normal numbers (the default)
+  mnist:DIR      images of MNIST (t10k-*-images-idx3-ubyte.gz), resized to the height and width of the input
+  cifar10:DIR    images of CIFAR-10 (test_batch.bin), the same way, gray where the input has one channel
+  npy:DIR        arrays DIR/MODEL.npy, or DIR/MODEL/INPUT.npy where it has several; a model without is skipped
+A pixel p of 0..255 becomes (p * --scale - --mean) / --std.
 Needs numpy and onnxruntime; not part of tests/run.
 """
 import argparse
+import gzip
 import pathlib
 import re
 import subprocess
@@ -35,10 +42,59 @@ def shape_of(port, sizes):
     return shape
 
 
-def make_input(port, random, sizes, values):
-    shape, kind = shape_of(port, sizes), TYPES[port.type]
-    if port.name in values:
-        return np.full(shape, values[port.name], kind)
+def load_images(source):
+    """Images as [count, channels, height, width] of 0..255."""
+    kind, folder = source.split(":", 1)
+    if kind == "mnist":
+        bytes_ = gzip.decompress(sorted(pathlib.Path(folder).glob("t10k-*-images-idx3-ubyte.gz"))[0].read_bytes())
+        return np.frombuffer(bytes_, np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    rows = np.frombuffer((pathlib.Path(folder) / "test_batch.bin").read_bytes(), np.uint8).reshape(-1, 3073)
+    return rows[:, 1:].reshape(-1, 3, 32, 32)
+
+
+def resize(image, height, width):
+    """Bilinear, with the corners of the pixels in place."""
+    def weights(size, wanted):
+        at = np.clip((np.arange(wanted) + 0.5) * size / wanted - 0.5, 0, size - 1)
+        low = np.minimum(at.astype(int), max(size - 2, 0))
+        return low, np.minimum(low + 1, size - 1), at - low
+    top, bottom, down = weights(image.shape[1], height)
+    left, right, across = weights(image.shape[2], width)
+    rows = image[:, top] * (1 - down)[:, None] + image[:, bottom] * down[:, None]
+    return rows[:, :, left] * (1 - across) + rows[:, :, right] * across
+
+
+def fit_image(image, shape):
+    """The image in the form of one row of the input: [C, H, W], [H, W, C], [H, W] or flat."""
+    image = image.astype(np.float64)
+    if len(shape) == 3 and shape[0] in (1, 3):
+        channels, (height, width) = shape[0], shape[1:]
+    elif len(shape) == 3:
+        channels, (height, width) = shape[2], shape[:2]
+    elif len(shape) == 2:
+        channels, (height, width) = 1, shape
+    else:
+        side = int(np.prod(shape)) ** 0.5
+        channels, height, width = 1, int(side), int(side)
+    if channels not in (1, 3) or channels * height * width != np.prod(shape):
+        raise ValueError(f"an input of shape {shape} takes no image")
+    image = image.mean(0, keepdims=True) if channels == 1 else np.broadcast_to(image, (3, *image.shape[1:]))
+    image = resize(image, height, width)
+    return (image.transpose(1, 2, 0) if len(shape) == 3 and shape[0] not in (1, 3) else image).reshape(shape)
+
+
+def make_input(port, model, random, arguments):
+    shape, kind = shape_of(port, arguments.dim), TYPES[port.type]
+    if port.name in arguments.value:
+        return np.full(shape, arguments.value[port.name], kind)
+    if arguments.input.startswith("npy:"):
+        folder = pathlib.Path(arguments.input[4:])
+        path = folder / model.stem / file_name(port.name)
+        return np.load(path if path.exists() else folder / f"{model.stem}.npy").astype(kind)
+    if arguments.images is not None:
+        chosen = arguments.images[random.integers(0, len(arguments.images), shape[0])]
+        pixels = np.stack([fit_image(image, tuple(shape[1:])) for image in chosen])
+        return ((pixels * arguments.scale - arguments.mean) / arguments.std).astype(kind)
     if np.issubdtype(kind, np.floating):
         return np.asarray(random.standard_normal(shape)).astype(kind)
     if kind == np.bool_:
@@ -106,7 +162,10 @@ def compare(program, model, arguments):
     random = np.random.default_rng(arguments.seed)
     for _ in range(arguments.runs):
         if session:
-            inputs = {p.name: make_input(p, random, arguments.dim, arguments.value) for p in session.get_inputs()}
+            try:
+                inputs = {p.name: make_input(p, model, random, arguments) for p in session.get_inputs()}
+            except (OSError, ValueError) as error:
+                return "skipped", str(error)
             try:
                 theirs = [flatten(value) for value in session.run(None, inputs)]
             except Exception as error:
@@ -138,12 +197,17 @@ def main():
     parser.add_argument("--dim", action="append", default=[], metavar="NAME=N",
                         help="size of a symbolic dimension, by its name or as INPUT:AXIS (2)")
     parser.add_argument("--value", action="append", default=[], metavar="INPUT=X", help="a constant for an input")
-    parser.add_argument("--runs", type=int, default=2, help="random inputs per model (2)")
+    parser.add_argument("--input", default="random", metavar="KIND", help="random, mnist:DIR, cifar10:DIR or npy:DIR")
+    parser.add_argument("--scale", type=float, default=1 / 255)
+    parser.add_argument("--mean", type=float, default=0)
+    parser.add_argument("--std", type=float, default=1)
+    parser.add_argument("--runs", type=int, default=2, help="inputs per model (2)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-least", type=int, default=0, metavar="N", help="fail when fewer models are the same")
     parser.add_argument("--no-optimization", action="store_true", help="ONNX Runtime runs the graph as it is")
     arguments = parser.parse_args()
     arguments.dim, arguments.value = pairs(arguments.dim, int), pairs(arguments.value, float)
+    arguments.images = load_images(arguments.input) if arguments.input.split(":")[0] in ("mnist", "cifar10") else None
     models = [m for given in arguments.models for m in (sorted(given.glob("**/*.onnx")) if given.is_dir() else [given])]
     counts = {}
     for model in models:
