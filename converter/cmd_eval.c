@@ -1,5 +1,6 @@
 // pbitc eval: the accuracy surface over draws m and samples T, its report, and the gates on it.
 #include "converter/command.h"
+#include "converter/early_stop.h"
 #include "converter/energy/energy_constants.h"
 #include "converter/eval_run.h"
 #include "converter/interrupt.h"
@@ -10,6 +11,7 @@
 #include "converter/threads.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { SEEDS_LIMIT = 1000, BATCH_LIMIT = 4096, DEFAULT_BATCH = 16, SHARDS_LIMIT = 65535 };
@@ -19,8 +21,18 @@ static const struct pbitc_option options[] = {
      offsetof(struct pbitc_eval_arguments, data), .required = true},
     {"limit", 0, "N", "use at most the first N images", PBITC_OPTION_INTEGER,
      offsetof(struct pbitc_eval_arguments, limit), .minimum = 1, .maximum = INT32_MAX},
-    {"samples", 0, "T,T,...", "numbers of passes (1,2,4,8 and the file's default)", PBITC_OPTION_INTEGERS,
-     offsetof(struct pbitc_eval_arguments, samples_asked), .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
+    {"samples", 0, "T,T,...",
+     "numbers of passes (1,2,4,8 and the file's default); 'auto' among\nthem: each image takes passes until "
+     "its "
+     "decision is sure",
+     PBITC_OPTION_INTEGERS, offsetof(struct pbitc_eval_arguments, samples_asked), .minimum = 1,
+     .maximum = PBIT_SAMPLES_LIMIT, .word = "auto"},
+    {"confidence", 0, "C,C,...", "with auto: how sure, above 0.5 and below 1 (0.99)", PBITC_OPTION_TEXT,
+     offsetof(struct pbitc_eval_arguments, confidence_text), .required = false},
+    {"max-samples", 0, "T",
+     "with auto: the most passes of an image (the largest number of\n--samples, else 16)",
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_eval_arguments, max_samples), .minimum = 2,
+     .maximum = PBIT_SAMPLES_LIMIT},
     {"draws", 0, "m,m,...", "numbers of p-bits per neuron and pass (1,2,4,8 and the file's\ndefault)",
      PBITC_OPTION_INTEGERS, offsetof(struct pbitc_eval_arguments, draws_asked), .minimum = 1,
      .maximum = PBIT_DRAWS_LIMIT},
@@ -86,6 +98,59 @@ static size_t make_list(const struct pbitc_integers *asked, uint32_t limit, uint
     return count;
 }
 
+/// Where passes end at the latest: what was asked for, or the largest number of the list, or 16.
+static uint32_t choose_stop_samples(const struct pbitc_eval_arguments *arguments, uint32_t limit)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < arguments->samples_asked.count; i++)
+        most = arguments->samples[i] > most ? arguments->samples[i] : most;
+    if (arguments->max_samples)
+        return (uint32_t)arguments->max_samples;
+    return most > 1 ? most : limit > 1 && limit < PBITC_STOP_SAMPLES ? limit : PBITC_STOP_SAMPLES;
+}
+
+/// Adds to the list the T that early stops are measured against.
+static void add_stop(struct pbitc_eval_arguments *arguments, const struct pbitc_model_file *file)
+{
+    uint32_t most = arguments->stop_samples =
+        choose_stop_samples(arguments, pbit_model_max_samples(&file->pbit));
+    for (size_t i = 0; i < arguments->samples_count; i++) {
+        if (arguments->samples[i] == most)
+            return;
+    }
+    arguments->samples[arguments->samples_count++] = most;
+}
+
+/// "0.9,0.99" into the list. False when it is something else.
+static bool parse_confidences(const char *text, struct pbitc_eval_arguments *arguments)
+{
+    for (const char *item = text; item;) {
+        char number[32];
+        size_t length = strcspn(item, ","), count = arguments->confidence_count;
+        if (length >= sizeof(number) || count == PBITC_CONFIDENCES_LIMIT)
+            return false;
+        memcpy(number, item, length);
+        number[length] = 0;
+        double *confidence = &arguments->confidences[arguments->confidence_count++];
+        if (!pbitc_parse_real(number, confidence) || *confidence <= 0.5 || *confidence >= 1)
+            return false;
+        item = item[length] ? item + length + 1 : NULL;
+    }
+    return true;
+}
+
+static int check_stop(struct pbitc_eval_arguments *arguments)
+{
+    if (!arguments->samples_asked.word && (arguments->confidence_text || arguments->max_samples))
+        return pbitc_usage_error(usage.name, "--confidence and --max-samples need --samples auto");
+    const char *text = arguments->confidence_text ? arguments->confidence_text : "0.99";
+    if (arguments->samples_asked.word && !parse_confidences(text, arguments))
+        return pbitc_usage_error(usage.name,
+                                 "--confidence: '%s' is not a list of up to %d numbers above 0.5 and below 1",
+                                 text, PBITC_CONFIDENCES_LIMIT);
+    return PBITC_EXIT_DONE;
+}
+
 static bool parse_shard(const char *text, size_t *shard, size_t *count)
 {
     int end = 0;
@@ -102,6 +167,8 @@ static bool has_gates(const struct pbitc_gates *gates)
 static int check_arguments(struct pbitc_eval_arguments *arguments)
 {
     int code = pbitc_gates_parse(usage.name, &arguments->gate_options, &arguments->gates);
+    int stop = check_stop(arguments);
+    code = stop != PBITC_EXIT_DONE ? stop : code;
     if (arguments->shard_text &&
         !parse_shard(arguments->shard_text, &arguments->shard, &arguments->shard_count))
         code = pbitc_usage_error(usage.name, "--shard: '%s' is not i/n with i in 1..n and n up to %d",
@@ -128,12 +195,15 @@ static int check_kind(struct pbitc_eval_arguments *arguments, const struct pbitc
                                              pbit_model_default_samples(&file->pbit), arguments->samples);
         arguments->draws_count = make_list(&arguments->draws_asked, pbit_model_max_draws(&file->pbit),
                                            pbit_model_default_draws(&file->pbit), arguments->draws);
+        if (arguments->confidence_count)
+            add_stop(arguments, file);
         return pbitc_gates_check(usage.name, &arguments->gates, arguments->samples, arguments->samples_count,
-                                 arguments->draws, arguments->draws_count, arguments->baseline != NULL);
+                                 arguments->draws, arguments->draws_count, arguments->confidence_count > 0,
+                                 arguments->baseline != NULL);
     }
-    if (arguments->samples_asked.count || arguments->draws_asked.count || arguments->seeds > 0 ||
-        arguments->seed >= 0 || arguments->baseline || arguments->target_text || arguments->preset >= 0 ||
-        arguments->constants || has_gates(&arguments->gates))
+    if (arguments->samples_asked.count || arguments->samples_asked.word || arguments->draws_asked.count ||
+        arguments->seeds > 0 || arguments->seed >= 0 || arguments->baseline || arguments->target_text ||
+        arguments->preset >= 0 || arguments->constants || has_gates(&arguments->gates))
         return pbitc_usage_error(
             usage.name, "an ONNX model is the baseline itself: --samples, --draws, --seeds, "
                         "--seed, --baseline, --target, --preset, --constants and gates need a .pbit file");

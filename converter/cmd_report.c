@@ -77,7 +77,7 @@ static int check_gates(const struct merge *merge)
     }
     if (samples && draws)
         code = pbitc_gates_check(merge_usage.name, &merge->gates, samples, report->cell_count, draws,
-                                 report->cell_count, report->has_baseline);
+                                 report->cell_count, report->stop_count > 0, report->has_baseline);
     free(samples);
     free(draws);
     return code;

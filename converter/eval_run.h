@@ -7,11 +7,14 @@
 #include "converter/model_file.h"
 #include "converter/surface.h"
 
+enum { PBITC_CONFIDENCES_LIMIT = 8 };
+
 /// The command line.
 struct pbitc_eval_arguments {
     struct pbitc_texts shapes;
     const char *model, *data, *baseline, *report, *target_text, *shard_text;
-    int64_t limit, seeds, seed, threads, batch;
+    const char *confidence_text;
+    int64_t limit, seeds, seed, threads, batch, max_samples;
     struct pbitc_integers samples_asked, draws_asked;
     struct pbitc_gate_options gate_options;
     int preset;            ///< of the energies, -1: none chosen
@@ -22,7 +25,10 @@ struct pbitc_eval_arguments {
     size_t shard, shard_count; ///< 0, 0: all
     double target;
     struct pbitc_gates gates;
-    uint32_t samples[PBITC_LIST_LIMIT + 4], draws[PBITC_LIST_LIMIT + 4];
+    double confidences[PBITC_CONFIDENCES_LIMIT]; ///< of the early stops
+    size_t confidence_count;
+    uint32_t stop_samples; ///< their largest T
+    uint32_t samples[PBITC_LIST_LIMIT + 5], draws[PBITC_LIST_LIMIT + 4];
     size_t samples_count, draws_count;
 };
 

@@ -28,8 +28,13 @@ static bool parse_count(const char **text, int64_t limit, uint32_t *count)
 
 bool pbitc_cell_gate_parse(const char *text, struct pbitc_cell_gate *gate)
 {
+    static const char automatic[] = "auto:";
+    bool stops = strncmp(text, automatic, strlen(automatic)) == 0;
     gate->text = text;
-    return parse_count(&text, PBIT_SAMPLES_LIMIT, &gate->samples) &&
+    gate->samples = 0;
+    if (stops)
+        text += strlen(automatic);
+    return (stops || parse_count(&text, PBIT_SAMPLES_LIMIT, &gate->samples)) &&
            parse_count(&text, PBIT_DRAWS_LIMIT, &gate->draws) && pbitc_parse_real(text, &gate->bound) &&
            gate->bound >= 0 && gate->bound <= 1;
 }
@@ -71,17 +76,28 @@ static bool is_in(const uint32_t *list, size_t count, uint32_t number)
     return false;
 }
 
+static const char *samples_text(uint32_t samples, char number[16])
+{
+    if (samples == 0)
+        return "auto";
+    snprintf(number, 16, "%" PRIu32, samples);
+    return number;
+}
+
 int pbitc_gates_check(const char *command, const struct pbitc_gates *gates, const uint32_t *samples,
-                      size_t samples_count, const uint32_t *draws, size_t draws_count, bool has_baseline)
+                      size_t samples_count, const uint32_t *draws, size_t draws_count, bool stops,
+                      bool has_baseline)
 {
     int code = PBITC_EXIT_DONE;
     bool drops = false, several = false;
     for (size_t i = 0; i < gates->cell_count; i++) {
         const struct pbitc_cell_gate *gate = &gates->cells[i];
         drops = drops || gate->is_drop;
-        if (!is_in(samples, samples_count, gate->samples) || !is_in(draws, draws_count, gate->draws))
-            code = pbitc_usage_error(command, "the gate on T=%u m=%u asks for a cell that is not measured",
-                                     gate->samples, gate->draws);
+        bool measured = gate->samples ? is_in(samples, samples_count, gate->samples) : stops;
+        char number[16];
+        if (!measured || !is_in(draws, draws_count, gate->draws))
+            code = pbitc_usage_error(command, "the gate on T=%s m=%u asks for a cell that is not measured",
+                                     samples_text(gate->samples, number), gate->draws);
     }
     if (drops && !has_baseline)
         code = pbitc_usage_error(command, "--max-drop needs --baseline MODEL.onnx");
@@ -105,10 +121,11 @@ static bool judge_cell(const struct pbitc_cell_gate *gate, struct pbitc_accuracy
     const char *relation = gate->is_drop    ? outcome.passed ? "at most" : "above"
                            : outcome.passed ? "at least"
                                             : "below";
+    char number[16];
     return outcome.option &&
-           pbitc_report_add_gate(report, outcome, "T=%" PRIu32 " m=%" PRIu32 ": %s %.4f is %s %g",
-                                 gate->samples, gate->draws, gate->is_drop ? "drop" : "accuracy",
-                                 outcome.value, relation, gate->bound);
+           pbitc_report_add_gate(report, outcome, "T=%s m=%" PRIu32 ": %s %.4f is %s %g",
+                                 samples_text(gate->samples, number), gate->draws,
+                                 gate->is_drop ? "drop" : "accuracy", outcome.value, relation, gate->bound);
 }
 
 /// Two T of one m, the larger one behind.

@@ -18,7 +18,7 @@ struct pbitc_gate_options {
     {"min-accuracy",                                                                                         \
      0,                                                                                                      \
      "T:m:X",                                                                                                \
-     "fail unless the accuracy at T and m is at least X (0..1);\nmay be repeated",                           \
+     "fail unless the accuracy at T (or auto) and m is at least X\n(0..1); may be repeated",                 \
      PBITC_OPTION_TEXTS,                                                                                     \
      offsetof(arguments, field.min_accuracy),                                                                \
      .required = false},                                                                                     \
@@ -45,10 +45,10 @@ struct pbitc_gate_options {
 
 /// A demand on one cell.
 struct pbitc_cell_gate {
-    uint32_t samples, draws;
-    bool is_drop;     ///< the drop is at most `bound`; else the accuracy is at least `bound`
-    double bound;     ///< fraction
-    const char *text; ///< T:m:X
+    uint32_t samples, draws; ///< samples 0: the early stop
+    bool is_drop;            ///< the drop is at most `bound`; else the accuracy is at least `bound`
+    double bound;            ///< fraction
+    const char *text;        ///< T:m:X
 };
 
 struct pbitc_gates {
@@ -58,7 +58,7 @@ struct pbitc_gates {
     bool monotonic;
 };
 
-/// Reads "T:m:X" with X in 0..1. False when it is no such text.
+/// Reads "T:m:X" with X in 0..1, T a number or "auto". False when it is no such text.
 bool pbitc_cell_gate_parse(const char *text, struct pbitc_cell_gate *gate);
 
 /// Returns PBITC_EXIT_DONE, or PBITC_EXIT_USAGE after a message for every mistake.
@@ -66,9 +66,11 @@ int pbitc_gates_parse(const char *command, const struct pbitc_gate_options *opti
                       struct pbitc_gates *gates);
 
 /// Looks before the work whether the gates make sense: a demand on a cell that is not measured is a mistake,
-/// not a failure. The cells are those of `samples` x `draws`. Returns like pbitc_gates_parse.
+/// not a failure. The cells are those of `samples` x `draws` and, when it `stops` early, of
+/// auto x `draws`. Returns like pbitc_gates_parse.
 int pbitc_gates_check(const char *command, const struct pbitc_gates *gates, const uint32_t *samples,
-                      size_t samples_count, const uint32_t *draws, size_t draws_count, bool has_baseline);
+                      size_t samples_count, const uint32_t *draws, size_t draws_count, bool stops,
+                      bool has_baseline);
 
 /// Fills the report's gates with what they find. Reports an earlier report that cannot be compared with.
 enum pbit_status pbitc_gates_judge(const struct pbitc_gates *gates, struct pbitc_diagnostics *diagnostics,

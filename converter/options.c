@@ -125,8 +125,8 @@ static bool set_integer(struct parser *parser, const struct pbitc_option *option
     if (pbitc_parse_integer(text, value) && *value >= option->minimum && *value <= option->maximum)
         return true;
     char what[80];
-    snprintf(what, sizeof(what), "is not a whole number in %" PRId64 "..%" PRId64, option->minimum,
-             option->maximum);
+    snprintf(what, sizeof(what), "is not a whole number in %" PRId64 "..%" PRId64 "%s%s", option->minimum,
+             option->maximum, option->word ? " or " : "", option->word ? option->word : "");
     mistake(parser, option, text, what);
     return false;
 }
@@ -140,6 +140,11 @@ static void set_integers(struct parser *parser, const struct pbitc_option *optio
         char number[32];
         snprintf(number, sizeof(number), "%.*s", (int)(length < sizeof(number) ? length : sizeof(number) - 1),
                  item);
+        item = item[length] ? item + length + 1 : NULL;
+        if (option->word && strcmp(number, option->word) == 0) {
+            list->word = true;
+            continue;
+        }
         int64_t value;
         if (!set_integer(parser, option, number, &value))
             return;
@@ -154,7 +159,6 @@ static void set_integers(struct parser *parser, const struct pbitc_option *optio
             return;
         }
         list->items[list->count++] = value;
-        item = item[length] ? item + length + 1 : NULL;
     }
 }
 

@@ -12,7 +12,8 @@ enum pbitc_option_kind {
     PBITC_OPTION_TEXT,     ///< const char *
     PBITC_OPTION_TEXTS,    ///< struct pbitc_texts; the option may be repeated
     PBITC_OPTION_INTEGER,  ///< int64_t within minimum..maximum
-    PBITC_OPTION_INTEGERS, ///< struct pbitc_integers, "1,2,4", each within minimum..maximum, none twice
+    PBITC_OPTION_INTEGERS, ///< struct pbitc_integers, "1,2,4", each within minimum..maximum, none twice, or
+                           ///< the word
     PBITC_OPTION_CHOICE,   ///< int, the index of the word in `choices`
 };
 
@@ -24,6 +25,7 @@ struct pbitc_texts {
 };
 
 struct pbitc_integers {
+    bool word; ///< the option's word is in the list too
     size_t count;
     int64_t items[PBITC_LIST_LIMIT];
 };
@@ -38,6 +40,7 @@ struct pbitc_option {
     bool required;
     int64_t minimum, maximum;
     const char *const *choices; ///< closed by NULL
+    const char *word;           ///< INTEGERS: a word that may stand among the numbers, or NULL
 };
 
 /// A command: `pbitc NAME OPERAND... [options]`.

@@ -62,6 +62,9 @@ const char *pbitc_repeat_command(const struct pbitc_eval_arguments *arguments, b
         fprintf(stream, " --limit %" PRId64, arguments->limit);
     if (is_pbit) {
         write_list(stream, "samples", arguments->samples, arguments->samples_count);
+        if (arguments->confidence_count)
+            fprintf(stream, ",auto --max-samples %" PRIu32, arguments->stop_samples);
+        write_option(stream, "confidence", arguments->confidence_text);
         write_list(stream, "draws", arguments->draws, arguments->draws_count);
         fprintf(stream, " --seeds %" PRId64 " --seed %" PRId64, arguments->seeds > 0 ? arguments->seeds : 1,
                 arguments->seed > 0 ? arguments->seed : 0);

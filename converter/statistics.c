@@ -30,6 +30,19 @@ double pbitc_normal(double z)
     return erfc(-z / sqrt(2)) / 2;
 }
 
+double pbitc_normal_quantile(double p)
+{
+    double low = -40, high = 40; // the distribution function is 0 and 1 there
+    for (int step = 0; step < 64; step++) {
+        double middle = (low + high) / 2;
+        if (pbitc_normal(middle) < p)
+            low = middle;
+        else
+            high = middle;
+    }
+    return (low + high) / 2;
+}
+
 /// The last digits of erfc differ between C libraries.
 static double round_6_digits(double value)
 {

@@ -24,6 +24,8 @@ double pbitc_two_proportion_z(double a, size_t count_a, double b, size_t count_b
 
 /// Distribution function of the standard normal distribution.
 double pbitc_normal(double z);
+/// Its inverse: the z below which the fraction p of (0, 1) lies.
+double pbitc_normal_quantile(double p);
 
 /// Two measurements on the same images.
 struct pbitc_paired {

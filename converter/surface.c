@@ -1,6 +1,7 @@
 #include "converter/surface.h"
 
 #include "converter/data/readers.h"
+#include "converter/early_stop.h"
 #include "converter/engine.h"
 #include "converter/interrupt.h"
 #include "converter/isolate_layer.h"
@@ -15,6 +16,12 @@
 /// What one run decided.
 struct answer {
     uint32_t decision, confidence;
+};
+
+/// What one run decided when it might have stopped early.
+struct stop {
+    struct answer answer;
+    uint32_t passes; ///< 0: not yet
 };
 
 /// Levels of one layer, as the main cell's passes showed them.
@@ -32,12 +39,15 @@ struct worker {
     size_t workspace_bytes;
     uint8_t *isolated; ///< the model's bytes, changed for one layer at a time; NULL when no layer asks for it
 
-    struct answer *answers;     ///< [cells][seeds] of the image
-    struct answer *twins;       ///< [twins] of the image
-    struct answer *losses;      ///< [layers] of the image
-    struct level_count *levels; ///< [layers] of the image
+    struct answer *answers;          ///< [cells][seeds] of the image
+    struct stop *stops;              ///< [early stops][seeds] of the image
+    struct answer *stopped;          ///< [seeds] of one of them
+    struct pbitc_pass_record record; ///< of a run of cells, with early stops
+    struct answer *twins;            ///< [twins] of the image
+    struct answer *losses;           ///< [layers] of the image
+    struct level_count *levels;      ///< [layers] of the image
 
-    struct pbitc_tally *tallies; ///< [cells + twins]; correct_by_image is the report's
+    struct pbitc_tally *tallies; ///< [cells + twins + early stops]; correct_by_image is the report's
     struct level_count *counted; ///< [layers]
     uint64_t *loss_agreed;       ///< [layers]
     uint64_t *confusion;         ///< [classes][classes]
@@ -56,6 +66,7 @@ struct measurement {
     struct pbitc_engine engine;
     double unit;       ///< value of one unit of a sum of one pass
     size_t main_draws; ///< index of the main cell's m
+    double *priors;    ///< [list of m] variance of the margin that early stops start from, in squared units
     _Atomic size_t finished;
     _Atomic int status; ///< enum pbit_status, the first that is not PBIT_OK
 };
@@ -66,6 +77,7 @@ struct trial {
     struct worker *worker;
     size_t draws, seed;    ///< indices; a run of cells only
     struct answer *answer; ///< of the last pass of a run that answers once; NULL: a run of cells
+    bool pilot;            ///< only the passes are recorded
     bool observed;         ///< levels are counted in the passes of the main cell
     uint32_t passes;       ///< done
 };
@@ -88,12 +100,35 @@ static struct answer *cell_answer(const struct trial *trial, size_t samples)
     return &trial->worker->answers[cell * measurement->report->seed_count + trial->seed];
 }
 
+/// Where the margin is sure by now, the early stops of a run of cells have their answer.
+static void stop_early(const struct trial *trial, uint32_t done, const int64_t *sums)
+{
+    const struct measurement *measurement = trial->measurement;
+    const struct pbitc_surface_request *request = measurement->request;
+    size_t seeds = measurement->report->seed_count;
+    struct pbitc_margin margin = pbitc_pass_record_margin(&trial->worker->record);
+    for (size_t i = 0; i < request->confidence_count; i++) {
+        size_t index = trial->draws * request->confidence_count + i;
+        struct stop *stop = &trial->worker->stops[index * seeds + trial->seed];
+        double quantile = pbitc_normal_quantile(request->confidences[i]);
+        if (stop->passes == 0 && (done == request->stop_samples ||
+                                  pbitc_margin_is_sure(margin, measurement->priors[trial->draws], quantile)))
+            *stop = (struct stop){answer(measurement, sums, done), done};
+    }
+}
+
 /// After `done` passes of a longer run: every T of the list that is reached has its answer.
 static int after_sample(void *state, uint32_t done, int64_t *const *sums)
 {
     struct trial *trial = state;
     const struct pbitc_surface_request *request = trial->measurement->request;
     trial->passes = done;
+    if (request->confidence_count && !trial->answer)
+        pbitc_pass_record_add(&trial->worker->record, done, sums[0]);
+    if (trial->pilot)
+        return pbitc_interrupted();
+    if (request->confidence_count && !trial->answer && done <= request->stop_samples)
+        stop_early(trial, done, sums[0]);
     if (trial->answer)
         *trial->answer = answer(trial->measurement, sums[0], done);
     for (size_t i = 0; !trial->answer && i < request->samples_count; i++) {
@@ -178,14 +213,20 @@ static enum pbit_status run_isolated(struct measurement *measurement, struct wor
     return run(&trial, &isolated, image, options);
 }
 
+static void load_image(const struct measurement *measurement, struct worker *worker, size_t image)
+{
+    pbitc_dataset_image(measurement->request->dataset, image, worker->values);
+    pbit_input_quantize(measurement->request->model, 0, worker->values, worker->pixels);
+}
+
 static enum pbit_status run_image(struct measurement *measurement, struct worker *worker, size_t image)
 {
     const struct pbitc_surface_request *request = measurement->request;
     const struct pbitc_accuracy_report *report = measurement->report;
     enum pbit_status status = pbitc_interrupted() ? PBIT_ERROR_STOPPED : PBIT_OK;
-    pbitc_dataset_image(request->dataset, image, worker->values);
-    pbit_input_quantize(request->model, 0, worker->values, worker->pixels);
+    load_image(measurement, worker, image);
     memset(worker->levels, 0, report->layer_count * sizeof(*worker->levels));
+    memset(worker->stops, 0, report->stop_count * report->seed_count * sizeof(*worker->stops));
     for (size_t seed = 0; seed < report->seed_count; seed++) {
         for (size_t draws = 0; draws < request->draws_count && status == PBIT_OK; draws++)
             status = run_cells(measurement, worker, image, draws, seed);
@@ -196,6 +237,33 @@ static enum pbit_status run_image(struct measurement *measurement, struct worker
         if (report->layers[layer].has_loss)
             status = run_isolated(measurement, worker, image, layer);
     }
+    return status;
+}
+
+/// The prior of one m: the mean variance of the margin over a few passes of the first images, whichever of
+/// them this process measures. No label is looked at.
+static enum pbit_status find_prior(struct measurement *measurement, size_t draws)
+{
+    const struct pbitc_surface_request *request = measurement->request;
+    struct worker *worker = &measurement->workers[0];
+    struct trial trial = {.measurement = measurement, .worker = worker, .pilot = true};
+    uint32_t most = pbit_model_max_samples(request->model);
+    struct pbit_options options = {.seed = measurement->report->first_seed,
+                                   .draws = request->draws[draws],
+                                   .samples = most < PBITC_PILOT_PASSES ? most : PBITC_PILOT_PASSES};
+    size_t images =
+        request->dataset->images < PBITC_PILOT_IMAGES ? request->dataset->images : PBITC_PILOT_IMAGES;
+    enum pbit_status status = PBIT_OK;
+    double deviations = 0;
+    for (size_t image = 0; image < images && status == PBIT_OK; image++) {
+        load_image(measurement, worker, image);
+        status = run(&trial, request->model, image, options);
+        deviations += pbitc_pass_record_margin(&worker->record).deviations;
+    }
+    measurement->priors[draws] = deviations / (double)images / (options.samples - 1);
+    for (size_t i = 0; i < request->confidence_count; i++)
+        measurement->report->stops[draws * request->confidence_count + i].deviation =
+            sqrt(measurement->priors[draws]) * measurement->unit;
     return status;
 }
 
@@ -235,6 +303,26 @@ static void tally_layers(const struct measurement *measurement, struct worker *w
     }
 }
 
+/// Adds early stop number `index`'s answers on one image, beside the cell with all its passes.
+static void tally_stop(const struct measurement *measurement, struct worker *worker, size_t image,
+                       size_t index)
+{
+    const struct pbitc_surface_request *request = measurement->request;
+    const struct pbitc_accuracy_report *report = measurement->report;
+    size_t seeds = report->seed_count, column = 0;
+    while (request->samples[column] != request->stop_samples)
+        column++;
+    size_t cell = index / request->confidence_count * request->samples_count + column;
+    struct pbitc_tally *tally = &worker->tallies[report->cell_count + report->twin_count + index];
+    for (size_t seed = 0; seed < seeds; seed++) {
+        const struct stop *stop = &worker->stops[index * seeds + seed];
+        worker->stopped[seed] = stop->answer;
+        tally->passes += stop->passes;
+        tally->kept += stop->answer.decision == worker->answers[cell * seeds + seed].decision;
+    }
+    tally_answers(measurement, image, worker->stopped, &report->stops[index], tally);
+}
+
 /// Adds what a complete image gave.
 static void tally_image(struct measurement *measurement, struct worker *worker, size_t image)
 {
@@ -246,6 +334,8 @@ static void tally_image(struct measurement *measurement, struct worker *worker, 
     for (size_t i = 0; i < report->twin_count; i++)
         tally_answers(measurement, image, &worker->twins[i], &report->twins[i],
                       &worker->tallies[report->cell_count + i]);
+    for (size_t i = 0; i < report->stop_count; i++)
+        tally_stop(measurement, worker, image, i);
     tally_layers(measurement, worker);
     const struct answer *main_answers = &worker->answers[report->main_cell * seeds];
     uint64_t *row =
@@ -274,16 +364,23 @@ static void run_batch(void *state, int64_t index, int number)
     }
 }
 
+/// Everything that is counted by itself.
+static size_t count_states(const struct pbitc_accuracy_report *report)
+{
+    return report->cell_count + report->twin_count + report->stop_count;
+}
+
 static void free_worker(struct worker *worker, const struct pbitc_accuracy_report *report, uint32_t outputs)
 {
     for (uint32_t i = 0; worker->sums && i < outputs; i++)
         free(worker->sums[i]);
-    for (size_t i = 0; worker->tallies && i < report->cell_count + report->twin_count; i++)
+    for (size_t i = 0; worker->tallies && i < count_states(report); i++)
         free(worker->tallies[i].correct);
-    void *const arrays[] = {worker->sums,     worker->values,  worker->pixels,  worker->workspace,
-                            worker->isolated, worker->answers, worker->twins,   worker->losses,
-                            worker->levels,   worker->tallies, worker->counted, worker->loss_agreed,
-                            worker->confusion};
+    pbitc_pass_record_free(&worker->record);
+    void *const arrays[] = {worker->stops,   worker->stopped,     worker->sums,     worker->values,
+                            worker->pixels,  worker->workspace,   worker->isolated, worker->answers,
+                            worker->twins,   worker->losses,      worker->levels,   worker->tallies,
+                            worker->counted, worker->loss_agreed, worker->confusion};
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
         free(arrays[i]);
 }
@@ -291,18 +388,21 @@ static void free_worker(struct worker *worker, const struct pbitc_accuracy_repor
 /// What a worker counts in. calloc of 0 elements may give NULL, so one more.
 static bool make_counters(struct worker *worker, const struct pbitc_accuracy_report *report)
 {
-    size_t states = report->cell_count + report->twin_count, layers = report->layer_count + 1;
+    size_t states = count_states(report), layers = report->layer_count + 1;
     size_t squares = report->has_confusion ? report->classes * report->classes : 1;
     worker->answers = calloc(report->cell_count * report->seed_count, sizeof(*worker->answers));
     worker->twins = calloc(report->twin_count + 1, sizeof(*worker->twins));
+    worker->stops = calloc(report->stop_count * report->seed_count + 1, sizeof(*worker->stops));
+    worker->stopped = calloc(report->seed_count, sizeof(*worker->stopped));
     worker->losses = calloc(layers, sizeof(*worker->losses));
     worker->levels = calloc(layers, sizeof(*worker->levels));
     worker->counted = calloc(layers, sizeof(*worker->counted));
     worker->loss_agreed = calloc(layers, sizeof(*worker->loss_agreed));
     worker->confusion = calloc(squares, sizeof(*worker->confusion));
     worker->tallies = calloc(states, sizeof(*worker->tallies));
-    bool good = worker->answers && worker->twins && worker->losses && worker->levels && worker->counted &&
-                worker->loss_agreed && worker->confusion && worker->tallies;
+    bool good = worker->answers && worker->twins && worker->stops && worker->stopped && worker->losses &&
+                worker->levels && worker->counted && worker->loss_agreed && worker->confusion &&
+                worker->tallies;
     for (size_t i = 0; i < states && good; i++) {
         worker->tallies[i].correct = calloc(report->seed_count, sizeof(uint64_t));
         good = worker->tallies[i].correct != NULL;
@@ -333,6 +433,11 @@ static bool make_worker(struct worker *worker, const struct measurement *measure
         worker->sums[i] = calloc(pbit_model_output(model, i).elements, sizeof(int64_t));
         good = worker->sums[i] != NULL;
     }
+    if (good && measurement->request->confidence_count)
+        good = pbitc_pass_record_make(&worker->record, measurement->report->classes,
+                                      measurement->request->stop_samples < PBITC_PILOT_PASSES
+                                          ? PBITC_PILOT_PASSES
+                                          : measurement->request->stop_samples);
     return good && make_counters(worker, measurement->report);
 }
 
@@ -341,6 +446,8 @@ static void add_tally(struct pbitc_tally *sum, const struct pbitc_tally *tally, 
     for (size_t seed = 0; seed < seeds; seed++)
         sum->correct[seed] += tally->correct[seed];
     sum->agreed += tally->agreed;
+    sum->passes += tally->passes;
+    sum->kept += tally->kept;
     for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
         sum->bins[i].count += tally->bins[i].count;
         sum->bins[i].correct += tally->bins[i].correct;
@@ -354,6 +461,9 @@ static void add_worker(struct pbitc_accuracy_report *report, const struct worker
         add_tally(&report->cells[i].tally, &worker->tallies[i], report->seed_count);
     for (size_t i = 0; i < report->twin_count; i++)
         add_tally(&report->twins[i].tally, &worker->tallies[report->cell_count + i], 1);
+    for (size_t i = 0; i < report->stop_count; i++)
+        add_tally(&report->stops[i].tally, &worker->tallies[report->cell_count + report->twin_count + i],
+                  report->seed_count);
     for (size_t i = 0; i < report->layer_count; i++) {
         report->layers[i].elements += worker->counted[i].elements;
         report->layers[i].level_sum += worker->counted[i].sum;
@@ -404,9 +514,13 @@ static enum pbit_status measure(struct measurement *measurement, struct pbitc_di
         if (!make_worker(&measurement->workers[i], measurement))
             return pbitc_report_memory(diagnostics);
     }
+    enum pbit_status status = PBIT_OK;
+    for (size_t m = 0; m < request->draws_count && request->confidence_count && status == PBIT_OK; m++)
+        status = find_prior(measurement, m);
+    atomic_store(&measurement->status, (int)status);
     size_t batches = (measurement->count + request->batch - 1) / request->batch;
     pbitc_parallel_for(request->threads, (int64_t)batches, run_batch, measurement);
-    enum pbit_status status = (enum pbit_status)atomic_load(&measurement->status);
+    status = (enum pbit_status)atomic_load(&measurement->status);
     if (status != PBIT_OK && status != PBIT_ERROR_STOPPED)
         return pbitc_report(diagnostics, status, NULL, NULL, 0, NULL, "running the model failed: %s",
                             pbit_status_text(status));
@@ -430,11 +544,12 @@ enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *reque
         .count = count,
         .main_decisions = calloc(request->dataset->images, sizeof(*measurement.main_decisions)),
         .done = done,
+        .priors = calloc(request->draws_count, sizeof(*measurement.priors)),
         .workers = calloc((size_t)request->threads, sizeof(struct worker)),
         .unit = pbit_model_output(request->model, 0).scale / (double)PBIT_ONE,
         .main_draws = report->main_cell / request->samples_count,
     };
-    bool good = measurement.main_decisions && measurement.workers;
+    bool good = measurement.main_decisions && measurement.priors && measurement.workers;
     enum pbit_status status = good ? pbitc_engine_create(request->model, diagnostics, &measurement.engine)
                                    : pbitc_report_memory(diagnostics);
     if (status == PBIT_OK)
@@ -443,6 +558,7 @@ enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *reque
         free_worker(&measurement.workers[i], report, request->model->output_count);
     pbitc_engine_destroy(&measurement.engine);
     free(measurement.main_decisions);
+    free(measurement.priors);
     free(measurement.workers);
     return status;
 }

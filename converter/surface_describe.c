@@ -20,6 +20,10 @@ static enum pbit_status check(const struct pbitc_surface_request *request,
                      output = pbit_model_output(request->model, 0);
     enum pbit_status status =
         pbitc_dataset_check_input(request->dataset, input.name, input.elements, diagnostics);
+    if (request->confidence_count && output.elements < 2)
+        return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, output.name, NULL, 0,
+                            "name numbers of --samples",
+                            "is a single number: there is no margin to stop early on");
     enum pbit_status labels = pbitc_dataset_check_labels(request->dataset, output.elements, diagnostics);
     return status != PBIT_OK ? status : labels;
 }
@@ -53,6 +57,24 @@ static bool describe_cells(const struct pbitc_surface_request *request, struct p
         }
     }
     return report->cells != NULL;
+}
+
+static bool describe_stops(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
+{
+    report->stops = pbitc_arena_allocate(report->arena, request->draws_count * request->confidence_count,
+                                         sizeof(*report->stops));
+    for (size_t m = 0; m < request->draws_count && report->stops; m++) {
+        for (size_t c = 0; c < request->confidence_count; c++) {
+            struct pbitc_accuracy_cell *stop = &report->stops[report->stop_count++];
+            *stop = (struct pbitc_accuracy_cell){.samples = request->stop_samples,
+                                                 .draws = request->draws[m],
+                                                 .seeds = report->seed_count,
+                                                 .confidence = request->confidences[c]};
+            if (!pbitc_report_allocate_cell(report, stop))
+                return false;
+        }
+    }
+    return report->stops != NULL;
 }
 
 static bool describe_twins(const struct pbitc_surface_request *request, struct pbitc_accuracy_report *report)
@@ -115,7 +137,8 @@ enum pbit_status pbitc_surface_describe(const struct pbitc_surface_request *requ
     if (status != PBIT_OK)
         return status;
     report->has_model = true;
-    if (!describe_cells(request, report) || !describe_twins(request, report))
+    if (!describe_cells(request, report) || !describe_stops(request, report) ||
+        !describe_twins(request, report))
         return pbitc_report_memory(diagnostics);
     report->main_cell = choose_main_cell(request->model, report);
     if (!describe_layers(request, report))

@@ -41,7 +41,7 @@ static void set_energy(struct pbitc_accuracy_cell *cell, struct pbitc_energy ene
     cell->has_energy = true;
     cell->first_energy = energy.first;
     cell->further_energy = energy.further;
-    cell->energy = pbitc_energy_total(energy, cell->samples);
+    cell->energy = energy.first + (cell->mean_samples - 1) * energy.further;
 }
 
 bool pbitc_report_derive_energy(struct pbitc_accuracy_report *report)
@@ -55,6 +55,8 @@ bool pbitc_report_derive_energy(struct pbitc_accuracy_report *report)
         return false;
     for (size_t i = 0; i < report->cell_count; i++)
         set_energy(&report->cells[i], pbitc_energy_of_pbits(&network, &constants, report->cells[i].draws));
+    for (size_t i = 0; i < report->stop_count; i++)
+        set_energy(&report->stops[i], pbitc_energy_of_pbits(&network, &constants, report->stops[i].draws));
     for (size_t i = 0; i < report->twin_count; i++) {
         double twin = pbitc_energy_of_twin(&network, &constants, report->twins[i].bits);
         set_energy(&report->twins[i], (struct pbitc_energy){.first = twin});

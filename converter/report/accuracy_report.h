@@ -14,8 +14,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/// `schema` changes when a key goes or changes its meaning, `revision` grows when keys are added.
-enum { PBITC_REPORT_SCHEMA = 1, PBITC_REPORT_REVISION = 2 };
+/// `schema` changes when a key goes or changes its meaning, `revision` grows when keys are added; revisions
+/// from OLDEST on can be read.
+enum { PBITC_REPORT_SCHEMA = 1, PBITC_REPORT_REVISION = 3, PBITC_REPORT_OLDEST = 2 };
 
 enum {
     PBITC_CALIBRATION_BINS = 15,     ///< of equal width over 0..1
@@ -41,6 +42,9 @@ struct pbitc_tally {
     uint64_t agreed;   ///< over images and seeds: decisions that are the float model's; 0 without a baseline
     struct pbitc_calibration_bin bins[PBITC_CALIBRATION_BINS]; ///< over images and seeds
     uint16_t *correct_by_image; ///< [images] seeds whose decision is the label; 0 where not measured
+    // Early stops only, over images and seeds:
+    uint64_t passes; ///< run before stopping
+    uint64_t kept;   ///< decisions that are those after all T passes
 };
 
 /// The accuracy of one network state: p-bits at one (m, T), a deterministic twin, or the float model.
@@ -49,6 +53,11 @@ struct pbitc_accuracy_cell {
     uint32_t samples, draws; ///< T, m; a twin of k bits: 1, 2^k - 1; the float model: 1, 0
     uint32_t bits; ///< of the activations: 0 for p-bits, 1, 2, 3, 4 or 8 for a twin, 32 for the float model
     size_t seeds;  ///< the report's seed_count for p-bits, 1 for a twin and the float model
+    /// An early stop: passes end when the decision is sure with this confidence (early_stop.h), at the latest
+    /// after `samples` of them; 0: all passes are run.
+    double confidence;
+    double deviation; ///< early stop: standard deviation of the leading output's margin from pass to pass
+                      ///< that the test starts from, in the output's units
     struct pbitc_tally tally;
 
     // From here on derived.
@@ -60,9 +69,11 @@ struct pbitc_accuracy_cell {
     double agreement;               ///< share of decisions that are the float model's; only with a baseline
     struct pbitc_paired paired;     ///< against the float model; only with a baseline
     double calibration_error;       ///< expected calibration error (ECE), 0..1
+    double mean_samples;            ///< passes per image: T, or fewer for an early stop
+    double kept;                    ///< early stop: share of decisions that are those after all T passes
     bool has_energy;
     double first_energy, further_energy; ///< nJ per image: of the first and of each further pass
-    double energy;                       ///< nJ per image: first + (T - 1) * further
+    double energy;                       ///< nJ per image: first + (mean T - 1) * further
 };
 
 /// One operation of the .pbit file, in the file's order (struct pbit_layer).
@@ -155,6 +166,8 @@ struct pbitc_accuracy_report {
     struct pbitc_accuracy_cell *cells; ///< ordered by place in the lists of m, then of T
     size_t twin_count;                 ///< those whose m the file allows
     struct pbitc_accuracy_cell *twins; ///< [PBITC_TWINS_LIMIT] same weights, deterministic k-bit activations
+    size_t stop_count;                 ///< ordered by place in the lists of m, then of confidences
+    struct pbitc_accuracy_cell *stops; ///< early stops; the cell of their m and T is among `cells`
     size_t
         main_cell; ///< index of the cell of the file's default (m, T), else of the one with the largest m*T
 
@@ -199,8 +212,9 @@ bool pbitc_report_derive(struct pbitc_accuracy_report *report);
 bool pbitc_cells_pair(size_t images, const struct pbitc_accuracy_cell *before,
                       const struct pbitc_accuracy_cell *after, struct pbitc_paired *paired);
 
+/// samples 0: the first early stop with this m. NULL: there is none.
 const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
-                                                         uint32_t samples, uint32_t draws); ///< NULL: none
+                                                         uint32_t samples, uint32_t draws);
 
 /// Appends the outcome of a gate, whose message is printf-formatted. False when out of memory.
 bool pbitc_report_add_gate(struct pbitc_accuracy_report *report, struct pbitc_gate_outcome outcome,

@@ -6,6 +6,10 @@
 const struct pbitc_accuracy_cell *pbitc_report_find_cell(const struct pbitc_accuracy_report *report,
                                                          uint32_t samples, uint32_t draws)
 {
+    for (size_t i = 0; i < report->stop_count && samples == 0; i++) {
+        if (report->stops[i].draws == draws)
+            return &report->stops[i];
+    }
     for (size_t i = 0; i < report->cell_count; i++) {
         if (report->cells[i].samples == samples && report->cells[i].draws == draws)
             return &report->cells[i];

@@ -67,6 +67,8 @@ static bool derive_cell(const struct pbitc_accuracy_report *report, struct pbitc
     cell->interval = pbitc_wilson(cell->accuracy, report->measured_images);
     cell->spread = pbitc_spread(cell->by_seed, cell->seeds);
     cell->calibration_error = calibration_error(&cell->tally);
+    cell->mean_samples = cell->confidence > 0 ? (double)cell->tally.passes / trials : cell->samples;
+    cell->kept = (double)cell->tally.kept / trials;
     if (!report->has_baseline)
         return true;
     // Counted, not subtracted: a drop of 40 in 2000 is exactly the 0.02 that a gate names.
@@ -134,6 +136,8 @@ bool pbitc_report_derive(struct pbitc_accuracy_report *report)
         good = derive_cell(report, &report->cells[i]);
     for (size_t i = 0; i < report->twin_count && good; i++)
         good = derive_cell(report, &report->twins[i]);
+    for (size_t i = 0; i < report->stop_count && good; i++)
+        good = derive_cell(report, &report->stops[i]);
     derive_layers(report);
     good = good && pbitc_report_derive_energy(report);
     derive_target(report);

@@ -135,6 +135,12 @@ static void write_cell(struct pbitc_json *json, const struct pbitc_accuracy_repo
     write_against_float(json, report, cell);
     pbitc_json_real(json, "calibration_error", cell->calibration_error);
     write_energy(json, cell);
+    if (cell->confidence > 0) {
+        pbitc_json_real(json, "confidence", cell->confidence);
+        pbitc_json_real(json, "deviation", cell->deviation);
+        pbitc_json_real(json, "mean_samples", cell->mean_samples);
+        pbitc_json_real(json, "kept", cell->kept);
+    }
     pbitc_json_close_object(json);
 }
 
@@ -299,6 +305,10 @@ static void write_tally(struct pbitc_json *json, const char *key, const struct p
         write_count(json, NULL, cell->tally.correct[seed]);
     pbitc_json_close_array(json);
     write_count(json, "agreed", cell->tally.agreed);
+    if (cell->confidence > 0) {
+        write_count(json, "passes", cell->tally.passes);
+        write_count(json, "kept", cell->tally.kept);
+    }
     pbitc_json_open_array(json, "bins");
     for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
         pbitc_json_open_array(json, NULL);
@@ -331,6 +341,7 @@ static void write_counted(struct pbitc_json *json, const struct pbitc_accuracy_r
         write_tally(json, "baseline", report, &report->baseline);
     write_tallies(json, "cells", report, report->cells, report->cell_count);
     write_tallies(json, "twins", report, report->twins, report->twin_count);
+    write_tallies(json, "early_stops", report, report->stops, report->stop_count);
     pbitc_json_close_object(json);
 }
 
@@ -359,6 +370,7 @@ void pbitc_report_write_json(const struct pbitc_accuracy_report *report, FILE *s
     write_baseline(&json, report);
     write_cells(&json, "cells", report, report->cells, report->cell_count);
     write_cells(&json, "twins", report, report->twins, report->twin_count);
+    write_cells(&json, "early_stops", report, report->stops, report->stop_count);
     pbitc_json_open_array(&json, "layers");
     for (size_t i = 0; i < report->layer_count; i++)
         write_layer(&json, &report->layers[i]);

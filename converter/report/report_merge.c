@@ -2,6 +2,7 @@
 
 #include "converter/data/readers.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,8 @@ static bool same_cells(const struct pbitc_accuracy_cell *a, size_t count_a,
 {
     bool same = count_a == count_b;
     for (size_t i = 0; i < count_a && same; i++)
-        same = a[i].samples == b[i].samples && a[i].draws == b[i].draws && a[i].bits == b[i].bits;
+        same = a[i].samples == b[i].samples && a[i].draws == b[i].draws && a[i].bits == b[i].bits &&
+               a[i].confidence == b[i].confidence;
     return same;
 }
 
@@ -57,6 +59,7 @@ enum pbit_status pbitc_report_check_same(const struct pbitc_report_part *first,
         {a->first_seed == b->first_seed && a->seed_count == b->seed_count, "seeds"},
         {same_cells(a->cells, a->cell_count, b->cells, b->cell_count) && a->main_cell == b->main_cell,
          "m and T"},
+        {same_cells(a->stops, a->stop_count, b->stops, b->stop_count), "early stops"},
         {same_cells(a->twins, a->twin_count, b->twins, b->twin_count) && same_layers(a, b) &&
              a->has_confusion == b->has_confusion && a->classes == b->classes,
          "set of twins or layers"},
@@ -119,6 +122,8 @@ static void add_tally(struct pbitc_tally *sum, const struct pbitc_accuracy_cell 
     for (size_t seed = 0; seed < cell->seeds; seed++)
         sum->correct[seed] += tally->correct[seed];
     sum->agreed += tally->agreed;
+    sum->passes += tally->passes;
+    sum->kept += tally->kept;
     for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
         sum->bins[i].count += tally->bins[i].count;
         sum->bins[i].correct += tally->bins[i].correct;
@@ -179,8 +184,12 @@ static struct pbitc_accuracy_cell *make_cells(struct pbitc_accuracy_report *sum,
     struct pbitc_accuracy_cell *cells = pbitc_arena_allocate(sum->arena, count, sizeof(*cells));
     bool good = cells != NULL;
     for (size_t i = 0; i < count && good; i++) {
-        cells[i] = (struct pbitc_accuracy_cell){
-            .samples = like[i].samples, .draws = like[i].draws, .bits = like[i].bits, .seeds = like[i].seeds};
+        cells[i] = (struct pbitc_accuracy_cell){.samples = like[i].samples,
+                                                .draws = like[i].draws,
+                                                .bits = like[i].bits,
+                                                .seeds = like[i].seeds,
+                                                .confidence = like[i].confidence,
+                                                .deviation = like[i].deviation};
         good = pbitc_report_allocate_cell(sum, &cells[i]);
     }
     return good ? cells : NULL;
@@ -198,11 +207,13 @@ static bool copy_head(struct pbitc_accuracy_report *sum, const struct pbitc_accu
     sum->changed_total = sum->changed_count = 0;
     sum->cells = make_cells(sum, part->cells, part->cell_count);
     sum->twins = make_cells(sum, part->twins, part->twin_count);
+    sum->stops = make_cells(sum, part->stops, part->stop_count);
     struct pbitc_accuracy_cell *baseline = make_cells(sum, &part->baseline, part->has_baseline);
     sum->layers = pbitc_arena_allocate(arena, part->layer_count, sizeof(*sum->layers));
     if (part->has_confusion)
         sum->confusion = pbitc_arena_allocate(arena, squares, sizeof(*sum->confusion));
-    if (!sum->cells || !sum->twins || !baseline || !sum->layers || (part->has_confusion && !sum->confusion))
+    if (!sum->cells || !sum->twins || !sum->stops || !baseline || !sum->layers ||
+        (part->has_confusion && !sum->confusion))
         return false;
     if (part->has_baseline)
         sum->baseline = *baseline;
@@ -220,6 +231,11 @@ static void add_part(struct pbitc_accuracy_report *sum, const struct pbitc_accur
         add_tally(&sum->cells[i].tally, &part->cells[i], sum->images);
     for (size_t i = 0; i < sum->twin_count; i++)
         add_tally(&sum->twins[i].tally, &part->twins[i], sum->images);
+    for (size_t i = 0; i < sum->stop_count; i++) {
+        add_tally(&sum->stops[i].tally, &part->stops[i], sum->images);
+        // The same of all parts, but a part that measured no image has not looked.
+        sum->stops[i].deviation = fmax(sum->stops[i].deviation, part->stops[i].deviation);
+    }
     if (sum->has_baseline)
         add_tally(&sum->baseline.tally, &part->baseline, sum->images);
     for (size_t i = 0; sum->has_confusion && i < sum->classes * sum->classes; i++)

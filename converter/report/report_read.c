@@ -107,7 +107,17 @@ static void read_tally(struct pbitc_report_reader *reader, const cJSON *object,
         reader->status = pbitc_report_memory(reader->diagnostics);
 }
 
-/// Cells or twins: what is said of them stands under `key`, what was counted under "counted".
+/// What only early stops have.
+static void read_stop(struct pbitc_report_reader *reader, const cJSON *item, const cJSON *tally,
+                      struct pbitc_accuracy_cell *cell)
+{
+    cell->confidence = pbitc_read_real(reader, item, "confidence");
+    cell->deviation = pbitc_read_real(reader, item, "deviation");
+    cell->tally.passes = pbitc_read_count(reader, tally, "passes", PBITC_JSON_COUNT_LIMIT);
+    cell->tally.kept = pbitc_read_count(reader, tally, "kept", PBITC_JSON_COUNT_LIMIT);
+}
+
+/// Cells, twins or early stops: what is said of them stands under `key`, what was counted under "counted".
 static struct pbitc_accuracy_cell *read_cells(struct pbitc_report_reader *reader, const cJSON *root,
                                               const char *key, size_t limit, size_t seeds, size_t *count)
 {
@@ -129,6 +139,8 @@ static struct pbitc_accuracy_cell *read_cells(struct pbitc_report_reader *reader
         cell->bits =
             pbitc_json_member(item, "bits") ? (uint32_t)pbitc_read_count(reader, item, "bits", 32) : 0;
         cell->seeds = seeds;
+        if (pbitc_json_member(item, "confidence"))
+            read_stop(reader, item, tally, cell);
         read_tally(reader, tally, cell++);
         tally = tally->next;
     }
@@ -301,6 +313,9 @@ static void read_model(struct pbitc_report_reader *reader, const cJSON *root)
         pbitc_reader_malformed(reader, "seeds", " are missing");
     report->cells = read_cells(reader, root, "cells", CELLS_LIMIT, report->seed_count, &report->cell_count);
     report->twins = read_cells(reader, root, "twins", PBITC_TWINS_LIMIT, 1, &report->twin_count);
+    if (pbitc_json_member(root, "early_stops")) // from revision 3 on
+        report->stops =
+            read_cells(reader, root, "early_stops", CELLS_LIMIT, report->seed_count, &report->stop_count);
     read_layers(reader, root);
     if (reader->status == PBIT_OK)
         read_main(reader, root);
@@ -364,12 +379,12 @@ static void read_root(struct pbitc_report_reader *reader, const cJSON *root)
         return;
     }
     if (schema->valuedouble != PBITC_REPORT_SCHEMA || !cJSON_IsNumber(revision) ||
-        revision->valuedouble < PBITC_REPORT_REVISION) {
+        revision->valuedouble < PBITC_REPORT_OLDEST) {
         char what[160];
         snprintf(what, sizeof(what),
                  "schema %.9g, revision %.9g; this pbitc reads schema %d from revision %d on",
                  schema->valuedouble, cJSON_IsNumber(revision) ? revision->valuedouble : 0,
-                 PBITC_REPORT_SCHEMA, PBITC_REPORT_REVISION);
+                 PBITC_REPORT_SCHEMA, PBITC_REPORT_OLDEST);
         pbitc_reader_problem(reader, PBIT_ERROR_FORMAT, "measure again with this pbitc", what, "it is of ");
         return;
     }

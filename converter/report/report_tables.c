@@ -146,6 +146,34 @@ static void make_budgets(struct pbitc_table *table, const struct pbitc_accuracy_
     }
 }
 
+static void make_stops(struct pbitc_table *table, const struct pbitc_accuracy_report *report,
+                       struct pbitc_arena *arena)
+{
+    static const char *const heads[] = {
+        "m",      "T at most",  "sure to %",     "mean T",   "m " TIMES " mean T",
+        "kept %", "accuracy %", "95 % interval", "spread %", "drop %",
+        "energy"};
+    pbitc_table_start(table, arena, "Early stop", heads, "rrrrrrrrrrr", report->stop_count);
+    table->note =
+        "Each image takes passes until the margin of its leading output is sure against its standard "
+        "error. Kept: decisions that are those after all passes.";
+    for (size_t i = 0; i < report->stop_count; i++) {
+        const struct pbitc_accuracy_cell *cell = &report->stops[i];
+        pbitc_table_set(table, 0, "%" PRIu32, cell->draws);
+        pbitc_table_set(table, 1, "%" PRIu32, cell->samples);
+        pbitc_table_set(table, 2, "%g", 100 * cell->confidence);
+        pbitc_table_set(table, 3, "%.2f", cell->mean_samples);
+        pbitc_table_set(table, 4, "%.2f", cell->draws * cell->mean_samples);
+        set_percent(table, 5, true, cell->kept);
+        set_percent(table, 6, true, cell->accuracy);
+        set_interval(table, 7, cell->interval);
+        set_percent(table, 8, cell->seeds > 1, cell->spread);
+        set_percent(table, 9, report->has_baseline, cell->drop);
+        set_energy(table, 10, cell);
+        pbitc_table_end_row(table, PBITC_ROW_PLAIN);
+    }
+}
+
 static void add_layer(struct pbitc_table *table, const struct pbitc_report_layer *layer, size_t number)
 {
     pbitc_table_set(table, 0, "%zu", number);
@@ -300,6 +328,6 @@ static void make_facts(struct pbitc_table *table, const struct pbitc_accuracy_re
 
 // Together with what stands between them they stay below the 64 KB of a step summary.
 const struct pbitc_table_maker pbitc_table_makers[PBITC_TABLE_COUNT] = {
-    {make_gates, 10000},     {make_twins, 4000},   {make_budgets, 16000}, {make_layers, 14000},
-    {make_confusions, 2500}, {make_changed, 4000}, {make_facts, 4000},
+    {make_gates, 10000},  {make_twins, 4000},      {make_budgets, 16000}, {make_stops, 3000},
+    {make_layers, 14000}, {make_confusions, 2500}, {make_changed, 4000},  {make_facts, 4000},
 };

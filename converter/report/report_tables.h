@@ -11,7 +11,7 @@ struct pbitc_finding {
     enum pbitc_row_mark mark;
 };
 
-enum { PBITC_FINDINGS_LIMIT = 6, PBITC_TABLE_COUNT = 7 };
+enum { PBITC_FINDINGS_LIMIT = 6, PBITC_TABLE_COUNT = 8 };
 
 /// The name of what was measured: the model's, or its hash.
 const char *pbitc_report_name(const struct pbitc_accuracy_report *report, struct pbitc_arena *arena);

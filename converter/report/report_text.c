@@ -26,6 +26,25 @@ static void print_twins(const struct pbitc_accuracy_report *report, FILE *stream
         print_cell(report, &report->twins[i], stream);
 }
 
+static void print_stops(const struct pbitc_accuracy_report *report, FILE *stream)
+{
+    if (report->stop_count == 0)
+        return;
+    fprintf(stream,
+            "\nearly stop: passes until the decision is sure, at most %" PRIu32
+            "\n    m  mean T  m*mean T  accuracy          interval%s  sure to  kept\n",
+            report->stops[0].samples, report->has_baseline ? "    drop   agreement" : "");
+    for (size_t i = 0; i < report->stop_count; i++) {
+        const struct pbitc_accuracy_cell *cell = &report->stops[i];
+        fprintf(stream, "%5" PRIu32 "  %6.2f  %8.2f  %8.2f", cell->draws, cell->mean_samples,
+                cell->draws * cell->mean_samples, 100 * cell->accuracy);
+        print_interval(cell->interval, stream);
+        if (report->has_baseline)
+            fprintf(stream, "  %6.2f  %10.2f", 100 * cell->drop, 100 * cell->agreement);
+        fprintf(stream, "  %7g  %5.2f\n", 100 * cell->confidence, 100 * cell->kept);
+    }
+}
+
 static void print_target(const struct pbitc_accuracy_report *report, FILE *stream)
 {
     if (!report->has_target || report->cell_count == 0)
@@ -63,6 +82,7 @@ void pbitc_report_write_text(const struct pbitc_accuracy_report *report, FILE *s
     }
     for (size_t i = 0; i < report->cell_count; i++)
         print_cell(report, &report->cells[i], stream);
+    print_stops(report, stream);
     print_twins(report, stream);
     print_target(report, stream);
 }

@@ -46,6 +46,8 @@ static void count_image(struct pbitc_accuracy_cell *cell, uint32_t salt, uint32_
         cell->tally.correct[seed] += correct;
         cell->tally.correct_by_image[image] = (uint16_t)(cell->tally.correct_by_image[image] + correct);
         cell->tally.agreed += decision == decide_in_float(image);
+        cell->tally.passes += cell->confidence > 0 ? 1 + toss(salt, image, state, seed + 80) % 2 : 0;
+        cell->tally.kept += cell->confidence > 0 && decision % 2;
         bin->count++;
         bin->correct += correct;
         bin->confidence += units;
@@ -130,6 +132,13 @@ static struct pbitc_accuracy_report *make_report(void)
     report->twins = pbitc_arena_allocate(report->arena, PBITC_TWINS_LIMIT, sizeof(*report->twins));
     report->twin_count = 1;
     make_cell(report, &report->twins[0], 1, 255, 8);
+    report->stops = pbitc_arena_allocate(report->arena, CASE_DRAWS, sizeof(*report->stops));
+    report->stop_count = CASE_DRAWS;
+    for (uint32_t i = 0; i < CASE_DRAWS; i++) {
+        make_cell(report, &report->stops[i], CASE_SAMPLES, 1 + i, 0);
+        report->stops[i].confidence = 0.99;
+        report->stops[i].deviation = 0.1;
+    }
     report->main_cell = 2;
     make_layers(report);
     report->confusion =
@@ -164,6 +173,8 @@ struct pbitc_accuracy_report *report_case(const uint8_t *mask, uint32_t salt, ui
         count_image(&report->twins[0], salt, skill, image, 500);
         for (uint32_t i = 0; i < report->cell_count; i++)
             count_image(&report->cells[i], salt, skill, image, i);
+        for (uint32_t i = 0; i < report->stop_count; i++)
+            count_image(&report->stops[i], salt, skill, image, 700 + i);
         for (uint32_t seed = 0; seed < CASE_SEEDS; seed++)
             report->confusion[label_of(image) * CASE_CLASSES + decide(salt, skill, image, 2, seed)]++;
         list_change(report, image, decide(salt, skill, image, 2, 0));

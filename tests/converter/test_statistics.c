@@ -103,6 +103,8 @@ START_TEST(normal_agrees_with_its_quantiles)
     ck_assert_double_eq(pbitc_normal(0), 0.5);
     ck_assert_double_eq_tol(pbitc_normal(PBITC_Z_95), 0.975, 1e-12);
     ck_assert_double_eq_tol(pbitc_normal(-PBITC_Z_95), 0.025, 1e-12);
+    ck_assert_double_eq_tol(pbitc_normal_quantile(0.975), PBITC_Z_95, 1e-12);
+    ck_assert_double_eq_tol(pbitc_normal_quantile(0.5), 0, 1e-12);
 }
 END_TEST
 
