@@ -40,6 +40,9 @@ static const struct pbitc_option options[] = {
      offsetof(struct pbitc_eval_arguments, seeds), .minimum = 1, .maximum = SEEDS_LIMIT},
     {"seed", 0, "S", "the first seed (0)", PBITC_OPTION_INTEGER, offsetof(struct pbitc_eval_arguments, seed),
      .minimum = 0, .maximum = INT32_MAX},
+    {"deterministic", 0, NULL,
+     "measure without randomness: a p-bit counts how many of m fixed\nthresholds its activation exceeds",
+     PBITC_OPTION_FLAG, offsetof(struct pbitc_eval_arguments, deterministic), .required = false},
     {"baseline", 0, "MODEL.onnx", "measure this model too, in float, and compare with it", PBITC_OPTION_TEXT,
      offsetof(struct pbitc_eval_arguments, baseline), .required = false},
     {"report", 0, "DIR",
@@ -202,11 +205,13 @@ static int check_kind(struct pbitc_eval_arguments *arguments, const struct pbitc
                                  arguments->baseline != NULL);
     }
     if (arguments->samples_asked.count || arguments->samples_asked.word || arguments->draws_asked.count ||
-        arguments->seeds > 0 || arguments->seed >= 0 || arguments->baseline || arguments->target_text ||
-        arguments->preset >= 0 || arguments->constants || has_gates(&arguments->gates))
-        return pbitc_usage_error(
-            usage.name, "an ONNX model is the baseline itself: --samples, --draws, --seeds, "
-                        "--seed, --baseline, --target, --preset, --constants and gates need a .pbit file");
+        arguments->seeds > 0 || arguments->seed >= 0 || arguments->deterministic || arguments->baseline ||
+        arguments->target_text || arguments->preset >= 0 || arguments->constants ||
+        has_gates(&arguments->gates))
+        return pbitc_usage_error(usage.name,
+                                 "an ONNX model is the baseline itself: --samples, --draws, --seeds, "
+                                 "--seed, --deterministic, --baseline, --target, --preset, --constants and "
+                                 "gates need a .pbit file");
     return PBITC_EXIT_DONE;
 }
 

@@ -139,6 +139,7 @@ static enum pbit_status describe(struct pbitc_eval_run *run)
         .confidence_count = arguments->confidence_count,
         .confidences = arguments->confidences,
         .stop_samples = arguments->stop_samples,
+        .sampler = arguments->deterministic ? PBIT_SAMPLER_MIDPOINT : PBIT_SAMPLER_FILE,
         .thorough = arguments->report || arguments->shard,
         .threads = pbitc_threads(arguments->threads),
         .batch = (size_t)arguments->batch,

@@ -19,7 +19,7 @@ struct pbitc_eval_arguments {
     struct pbitc_gate_options gate_options;
     int preset;            ///< of the energies, -1: none chosen
     const char *constants; ///< file of energies, or NULL
-    bool resume, json;
+    bool deterministic, resume, json;
 
     // Read from the above by the command.
     size_t shard, shard_count; ///< 0, 0: all

@@ -68,6 +68,8 @@ const char *pbitc_repeat_command(const struct pbitc_eval_arguments *arguments, b
         write_list(stream, "draws", arguments->draws, arguments->draws_count);
         fprintf(stream, " --seeds %" PRId64 " --seed %" PRId64, arguments->seeds > 0 ? arguments->seeds : 1,
                 arguments->seed > 0 ? arguments->seed : 0);
+        if (arguments->deterministic)
+            fputs(" --deterministic", stream);
     }
     write_option(stream, "baseline", arguments->baseline);
     write_option(stream, "target", arguments->target_text);

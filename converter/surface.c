@@ -182,7 +182,8 @@ static enum pbit_status run_cells(struct measurement *measurement, struct worker
     const struct pbitc_surface_request *request = measurement->request;
     struct trial trial = {.measurement = measurement, .worker = worker, .draws = draws, .seed = seed};
     struct pbit_options options = {.seed = measurement->report->first_seed + seed,
-                                   .draws = request->draws[draws]};
+                                   .draws = request->draws[draws],
+                                   .sampler = request->sampler};
     trial.observed = draws == measurement->main_draws && seed == 0;
     for (size_t i = 0; i < request->samples_count; i++)
         options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
@@ -206,7 +207,8 @@ static enum pbit_status run_isolated(struct measurement *measurement, struct wor
     struct trial trial = {.measurement = measurement, .worker = worker, .answer = &worker->losses[layer]};
     struct pbit_options options = {.seed = report->first_seed,
                                    .draws = report->cells[report->main_cell].draws,
-                                   .samples = report->cells[report->main_cell].samples};
+                                   .samples = report->cells[report->main_cell].samples,
+                                   .sampler = measurement->request->sampler};
     struct pbit_model isolated = *measurement->request->model;
     pbitc_layer_isolate(measurement->request->model, (uint32_t)layer, worker->isolated);
     isolated.bytes = worker->isolated;

@@ -16,6 +16,7 @@ struct pbitc_surface_request {
     size_t confidence_count;
     const double *confidences; ///< of the early stops, each in (0.5, 1)
     uint32_t stop_samples;     ///< the largest T of an early stop; one of `samples`
+    enum pbit_sampler sampler; ///< MIDPOINT or FILE
     bool thorough;             ///< measure the deterministic twins and the loss of each layer too
     int threads;
     size_t batch; ///< images a worker takes at once; no result depends on it
