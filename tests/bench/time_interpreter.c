@@ -1,6 +1,6 @@
 // time_interpreter MODEL.onnx THREADS BATCH: for every line on standard input, runs the model once on fixed
 // pseudo-random input and prints the seconds it took. Open dimensions beside the batch count as 1. See
-// compare_speed.py.
+// speed.
 #include "converter/onnx/onnx_import.h"
 #include "passes/interpreter/interpreter.h"
 
