@@ -3,10 +3,28 @@
 #include "runtime/engine.h"
 #include "runtime/execute.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 static size_t round_up(size_t bytes)
 {
     return (bytes + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
 }
+
+#ifdef __aarch64__
+/// SDOT.
+static int has_dot_product(void)
+{
+#if defined(__ARM_FEATURE_DOTPROD)
+    return 1;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) >> 20 & 1) != 0; // HWCAP_ASIMDDP
+#else
+    return 0;
+#endif
+}
+#endif
 
 enum pbit_cpu pbit_cpu_present(void)
 {
@@ -17,19 +35,25 @@ enum pbit_cpu pbit_cpu_present(void)
         return PBIT_CPU_AVX512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         return PBIT_CPU_AVX2;
+#elif defined(__aarch64__)
+    if (has_dot_product())
+        return PBIT_CPU_NEON;
 #endif
     return PBIT_CPU_SCALAR;
 }
 
+#define KERNELS(cpu)                                                                                         \
+    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu
+
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
-    static const struct pbit_engine_kernels kernels[] = {
-        [PBIT_CPU_SCALAR] = {"scalar", "", 0, 0, NULL, NULL, NULL, NULL},
+    static const struct pbit_engine_kernels kernels[PBIT_CPU_NEON + 1] = {
+        [PBIT_CPU_SCALAR] = {"scalar", "", "", 0, 0, 0, NULL, NULL, NULL, NULL},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", 8, 1, pbit_packed_conv_avx2, pbit_depthwise_avx2,
-                           pbit_fast_neuron_avx2, pbit_fast_maxpool_avx2},
-        [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", 16, 0, pbit_packed_conv_avx512, pbit_depthwise_avx512,
-                             pbit_fast_neuron_avx512, pbit_fast_maxpool_avx512},
+        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2)},
+        [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", "vpdpbusd", 16, 255, INT16_MAX, KERNELS(avx512)},
+#elif defined(__aarch64__)
+        [PBIT_CPU_NEON] = {"neon", "sdot", "sdot", 4, INT8_MAX, INT16_MAX, KERNELS(neon)},
 #endif
     };
     return (unsigned)cpu < sizeof(kernels) / sizeof(kernels[0]) ? &kernels[cpu] : NULL;
@@ -114,7 +138,7 @@ enum pbit_status pbit_engine_create(const struct pbit_model *model, enum pbit_cp
     if (!model || !engine || !memory || (uintptr_t)memory % PBIT_ENGINE_ALIGNMENT ||
         !pbit_engine_kernels(cpu))
         return PBIT_ERROR_ARGUMENT;
-    if (cpu > pbit_cpu_present())
+    if (cpu > pbit_cpu_present() || !pbit_engine_kernels(cpu)->name)
         return PBIT_ERROR_UNSUPPORTED;
     if (bytes < pbit_engine_bytes(model, cpu))
         return PBIT_ERROR_WORKSPACE;
@@ -184,9 +208,17 @@ static void copy_padded(const struct pbit_engine_operation *operation, const uin
     }
 }
 
-static void convolve_pixels(const struct block *block, const struct pbit_engine_operation *operation,
-                            const int32_t *multipliers, const struct pbit_pixels *pixels)
+static int is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
+                   uint32_t levels)
 {
+    return levels > kernels->most_levels || levels * conv->largest_weight > kernels->most_product;
+}
+
+static void convolve_pixels(const struct block *block, const struct pbit_engine_operation *operation,
+                            const int32_t *multipliers, struct pbit_pixels *pixels)
+{
+    pixels->wide = is_wide(block->engine->kernels, &operation->conv,
+                           pbit_tensor_levels(&operation->input, block->draws));
     block->engine->kernels->convolve(&operation->conv, multipliers, operation->operation.shift,
                                      operation->output.channels, pixels);
 }
@@ -260,20 +292,16 @@ static void convolve_depthwise(const struct block *block, const struct pbit_engi
     }
 }
 
-static int is_fast(const struct pbit_engine *engine, const struct pbit_engine_operation *operation,
-                   uint32_t levels)
-{
-    return operation->packed &&
-           (!engine->kernels->narrow || 2 * levels * operation->conv.largest_weight <= INT16_MAX);
-}
-
 const char *pbit_engine_instruction(const struct pbit_engine *engine, uint32_t index, uint32_t draws)
 {
     const struct pbit_engine_operation *operation = &engine->operations[index];
     if (operation->operation.kind != PBIT_OPERATION_CONV)
         return NULL;
-    uint32_t levels = pbit_tensor_levels(&operation->input, draws);
-    return !operation->single && is_fast(engine, operation, levels) ? engine->kernels->instruction : "";
+    if (operation->single || !operation->packed)
+        return "";
+    return is_wide(engine->kernels, &operation->conv, pbit_tensor_levels(&operation->input, draws))
+               ? engine->kernels->wide_instruction
+               : engine->kernels->instruction;
 }
 
 static void convolve(const struct block *block, const struct pbit_engine_operation *operation,
@@ -285,7 +313,7 @@ static void convolve(const struct block *block, const struct pbit_engine_operati
         convolve_depthwise(block, operation, levels, instances);
         return;
     }
-    if (!is_fast(block->engine, operation, levels)) {
+    if (!operation->packed) {
         for (size_t i = 0; i < instances; i++)
             pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
                       levels, input_of(block, operation->input_index, &operation->input, i),

@@ -30,10 +30,10 @@ struct pbit_engine_operation {
 
 /// The kernels for one kind of processor.
 struct pbit_engine_kernels {
-    const char *name;
-    const char *instruction; ///< that multiplies
-    uint32_t lanes;          ///< of a vector of 32-bit numbers; 0: the scalar kernels
-    int narrow;              ///< CONV adds pairs of products in 16 bits
+    const char *name;                           ///< NULL: not in this build
+    const char *instruction, *wide_instruction; ///< that multiplies
+    uint32_t lanes;                             ///< of a vector of 32-bit numbers; 0: the scalar kernels
+    uint32_t most_levels, most_product;         ///< of a level and a weight, else CONV is wide
     pbit_packed_conv_function *convolve;
     pbit_depthwise_function *depthwise;
     pbit_fast_neuron_function *draw;

@@ -161,10 +161,11 @@ enum pbit_cpu {
     PBIT_CPU_SCALAR = 0,
     PBIT_CPU_AVX2 = 1,   ///< x86-64 with AVX2 and FMA
     PBIT_CPU_AVX512 = 2, ///< x86-64 with AVX-512 F, BW, DQ, VL and VNNI, and FMA
+    PBIT_CPU_NEON = 3,   ///< 64-bit ARM with SDOT (Armv8.2 and later)
 };
 
 PBIT_API enum pbit_cpu pbit_cpu_present(void);         ///< the best that this machine has
-PBIT_API const char *pbit_cpu_name(enum pbit_cpu cpu); ///< "scalar", "avx2", "avx512"
+PBIT_API const char *pbit_cpu_name(enum pbit_cpu cpu); ///< "scalar", "avx2", "avx512", "neon"; "unknown"
 
 /// A model whose weights are laid out for a processor: many times faster than pbit_run, with the same bits.
 /// It lives in memory of the caller's, and may be shared by threads.

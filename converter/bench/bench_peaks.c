@@ -32,6 +32,7 @@ static void chain(void)
 
 #define VPDPBUSD(i) "vpdpbusd %%zmm16, %%zmm17, %%zmm" #i "\n"
 #define VPMADDUBSW(i) "vpmaddubsw %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define VPMADDWD(i) "vpmaddwd %%ymm14, %%ymm15, %%ymm" #i "\n"
 
 __attribute__((target("avx512f,avx512vnni"))) static void multiply_vpdpbusd(void)
 {
@@ -44,18 +45,22 @@ __attribute__((target("avx512f,avx512vnni"))) static void multiply_vpdpbusd(void
                            "xmm29", "xmm30", "xmm31");
 }
 
-__attribute__((target("avx2"))) static void multiply_vpmaddubsw(void)
-{
-    for (int i = 0; i < TURNS; i++)
-        __asm__ volatile(VPMADDUBSW(0) VPMADDUBSW(1) VPMADDUBSW(2) VPMADDUBSW(3) VPMADDUBSW(4) VPMADDUBSW(5)
-                             VPMADDUBSW(6) VPMADDUBSW(7) VPMADDUBSW(8) VPMADDUBSW(9) VPMADDUBSW(10)
-                                 VPMADDUBSW(11)
-                         :
-                         :
-                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-                           "xmm10", "xmm11");
-    __asm__ volatile("vzeroupper");
-}
+#define ON_TWELVE(name, instruction)                                                                         \
+    __attribute__((target("avx2"))) static void name(void)                                                   \
+    {                                                                                                        \
+        for (int i = 0; i < TURNS; i++)                                                                      \
+            __asm__ volatile(instruction(0) instruction(1) instruction(2) instruction(3) instruction(4)      \
+                                 instruction(5) instruction(6) instruction(7) instruction(8) instruction(9)  \
+                                     instruction(10) instruction(11)                                         \
+                             :                                                                               \
+                             :                                                                               \
+                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",       \
+                               "xmm9", "xmm10", "xmm11");                                                    \
+        __asm__ volatile("vzeroupper");                                                                      \
+    }
+
+ON_TWELVE(multiply_vpmaddubsw, VPMADDUBSW)
+ON_TWELVE(multiply_vpmaddwd, VPMADDWD)
 
 static const struct meter {
     const char *instruction;
@@ -64,6 +69,7 @@ static const struct meter {
     void (*run)(void);
 } meters[] = {
     {"vpmaddubsw", PBIT_CPU_AVX2, 32, multiply_vpmaddubsw},
+    {"vpmaddwd", PBIT_CPU_AVX2, 16, multiply_vpmaddwd},
     {"vpdpbusd", PBIT_CPU_AVX512, 64, multiply_vpdpbusd},
 };
 _Static_assert(sizeof(meters) / sizeof(meters[0]) <= PBITC_BENCH_CEILINGS, "room for every instruction");

@@ -19,13 +19,15 @@ typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
                                        const struct pbit_operation *neuron, const struct pbit_draw *draw,
                                        size_t count, const int32_t *in, uint8_t *out);
 
-pbit_fast_neuron_function pbit_fast_neuron, pbit_fast_neuron_avx512, pbit_fast_neuron_avx2;
+pbit_fast_neuron_function pbit_fast_neuron, pbit_fast_neuron_avx512, pbit_fast_neuron_avx2,
+    pbit_fast_neuron_neon;
 
 /// MAXPOOL, of levels or fixed, whose taps are all inside the image.
 typedef void pbit_fast_maxpool_function(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                         const struct pbit_tensor *output, const void *in, void *out);
 
-pbit_fast_maxpool_function pbit_fast_maxpool, pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2;
+pbit_fast_maxpool_function pbit_fast_maxpool, pbit_fast_maxpool_avx512, pbit_fast_maxpool_avx2,
+    pbit_fast_maxpool_neon;
 
 /// A CONV with one input and one output channel per group.
 struct pbit_depthwise {
@@ -39,7 +41,7 @@ typedef void pbit_depthwise_function(const struct pbit_depthwise *packed, const 
                                      const struct pbit_operation *conv, const struct pbit_tensor *output,
                                      size_t line, const uint8_t *in, int32_t *out);
 
-pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_avx2;
+pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_avx2, pbit_depthwise_neon;
 
 static inline int pbit_pool_is_inside(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                       const struct pbit_tensor *output)

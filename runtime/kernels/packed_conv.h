@@ -38,6 +38,7 @@ struct pbit_pixels {
     int32_t *out;
     size_t out_stride; ///< elements
     uint32_t count;
+    int wide; ///< not all levels and weights are as small as the quickest way to multiply wants them
     const int64_t *constants;    ///< of the row's class
     const uint8_t *column_class; ///< of the pixels; NULL: all are of class 0
 };
@@ -46,6 +47,6 @@ struct pbit_pixels {
 typedef void pbit_packed_conv_function(const struct pbit_packed_conv *conv, const int32_t *multipliers,
                                        uint32_t shift, uint32_t outputs, const struct pbit_pixels *pixels);
 
-pbit_packed_conv_function pbit_packed_conv_avx512, pbit_packed_conv_avx2;
+pbit_packed_conv_function pbit_packed_conv_avx512, pbit_packed_conv_avx2, pbit_packed_conv_neon;
 
 #endif

@@ -21,8 +21,9 @@ INLINE VECTOR broadcast_word(const uint8_t *bytes)
     return _mm512_set1_epi32(word);
 }
 
-INLINE VECTOR add_products(VECTOR sum, VECTOR levels, VECTOR weights)
+INLINE VECTOR add_products(const int wide, VECTOR sum, VECTOR levels, VECTOR weights)
 {
+    (void)wide;
     return _mm512_dpbusd_epi32(sum, levels, weights);
 }
 
@@ -51,17 +52,17 @@ INLINE void requantize(__m512i sums, const int32_t *multipliers, const int64_t *
 
 #include "runtime/kernels/packed_conv_tiles.h"
 
-TILE(eight_by_two, 8, 2, 0)
-TILE(four_by_two, 4, 2, 0)
-TILE(one_by_two, 1, 2, 0)
-TILE(eight_by_one, 8, 1, 0)
-TILE(four_by_one, 4, 1, 0)
-TILE(one_by_one, 1, 1, 0)
-TILE(factored_eight_by_one, 8, 1, 1)
-TILE(factored_four_by_two, 4, 2, 1)
-TILE(factored_four_by_one, 4, 1, 1)
-TILE(factored_one_by_two, 1, 2, 1)
-TILE(factored_one_by_one, 1, 1, 1)
+TILE(eight_by_two, 8, 2, 0, 0)
+TILE(four_by_two, 4, 2, 0, 0)
+TILE(one_by_two, 1, 2, 0, 0)
+TILE(eight_by_one, 8, 1, 0, 0)
+TILE(four_by_one, 4, 1, 0, 0)
+TILE(one_by_one, 1, 1, 0, 0)
+TILE(factored_eight_by_one, 8, 1, 1, 0)
+TILE(factored_four_by_two, 4, 2, 1, 0)
+TILE(factored_four_by_one, 4, 1, 1, 0)
+TILE(factored_one_by_two, 1, 2, 1, 0)
+TILE(factored_one_by_one, 1, 1, 1, 0)
 
 static tile_table tiles = {
     {{{8, eight_by_one}, {4, four_by_one}, {1, one_by_one}},

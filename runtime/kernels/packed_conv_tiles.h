@@ -1,16 +1,18 @@
 // The packed CONV for one kind of processor; included by its file, which defines before: TARGET, the
 // attribute of its functions, and INLINE; LANES; VECTOR with VECTOR_ZERO(), VECTOR_LOAD(from), VECTOR_ADD,
-// VECTOR_MULTIPLY; broadcast_word(levels), four levels in every lane; add_products(sum, levels, weights);
-// requantize, which writes z. After it come the TILEs and their table.
+// VECTOR_MULTIPLY; broadcast_word(levels), four levels in every lane; add_products(wide, sum, levels,
+// weights), where wide holds for all levels and weights; requantize, which writes z. After it come the TILEs
+// and their table.
 
 #define UNROLL _Pragma("GCC unroll 16")
 
 enum { ACCUMULATORS = 16 };
 
 /// `pixels` x `vectors` accumulators stay in registers while the fan-in runs.
-INLINE void tile(const int pixels, const int vectors, const int factored, const struct pbit_packed_conv *conv,
-                 const int8_t *weights, uint32_t channel, const int32_t *multipliers, uint32_t shift,
-                 uint32_t outputs, const struct pbit_pixels *at, uint32_t first)
+INLINE void tile(const int pixels, const int vectors, const int factored, const int wide,
+                 const struct pbit_packed_conv *conv, const int8_t *weights, uint32_t channel,
+                 const int32_t *multipliers, uint32_t shift, uint32_t outputs, const struct pbit_pixels *at,
+                 uint32_t first)
 {
     VECTOR sums[ACCUMULATORS], totals[ACCUMULATORS];
     UNROLL for (int i = 0; i < pixels * vectors; i++) sums[i] = totals[i] = VECTOR_ZERO();
@@ -25,7 +27,7 @@ INLINE void tile(const int pixels, const int vectors, const int factored, const 
             {
                 VECTOR x = broadcast_word(levels + (size_t)p * at->in_stride);
                 UNROLL for (int v = 0; v < vectors; v++) sums[p * vectors + v] =
-                    add_products(sums[p * vectors + v], x, w[v]);
+                    add_products(wide, sums[p * vectors + v], x, w[v]);
             }
         }
         if (factored && segment->ends_group) {
@@ -53,12 +55,13 @@ INLINE void tile(const int pixels, const int vectors, const int factored, const 
     }
 }
 
-#define TILE(name, pixels, vectors, factored)                                                                \
+#define TILE(name, pixels, vectors, factored, wide)                                                          \
     static TARGET void name(const struct pbit_packed_conv *conv, const int8_t *weights, uint32_t channel,    \
                             const int32_t *multipliers, uint32_t shift, uint32_t outputs,                    \
                             const struct pbit_pixels *at, uint32_t first)                                    \
     {                                                                                                        \
-        tile(pixels, vectors, factored, conv, weights, channel, multipliers, shift, outputs, at, first);     \
+        tile(pixels, vectors, factored, wide, conv, weights, channel, multipliers, shift, outputs, at,       \
+             first);                                                                                         \
     }
 
 /// A tile and its pixels.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""libpbit takes nothing from libc but memory functions, so it cannot allocate or print, and it exports pbit_* only."""
+"""libpbit takes nothing from libc but memory functions and what the processor can do, so it cannot allocate or print, and it exports pbit_* only."""
 
 import subprocess
 import sys
 
-ALLOWED = {"memcpy", "memmove", "memset", "memcmp", "bcmp", "memchr", "__stack_chk_fail", "__cxa_finalize", "__gmon_start__"}
+ALLOWED = {"getauxval", "memcpy", "memmove", "memset", "memcmp", "bcmp", "memchr", "__stack_chk_fail", "__cxa_finalize", "__gmon_start__"}
 ALLOWED_PREFIXES = ("_ITM_", "__asan_", "__ubsan_", "__sanitizer_", "__tsan_", "__msan_", "__gcov_", "__llvm_")
 
 
