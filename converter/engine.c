@@ -20,7 +20,7 @@ enum pbit_status pbitc_engine_create(const struct pbit_model *model, struct pbit
     *made = (struct pbitc_engine){NULL, NULL};
     if (!pbitc_processor_is_as_asked())
         return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, "PBIT_CPU", NULL, 0,
-                            "unset it, or name one that this machine has: scalar, avx2, avx512",
+                            "unset it, or name one of scalar, avx2, avx512 and neon that this machine has",
                             "the kernels '%s' are not for this machine, whose best are '%s'",
                             getenv("PBIT_CPU"), pbit_cpu_name(pbit_cpu_present()));
     size_t bytes = pbit_engine_bytes(model, cpu);

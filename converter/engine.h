@@ -14,7 +14,7 @@ struct pbitc_engine {
 };
 
 /// An engine for the best kernels of this machine, or for those that the environment variable PBIT_CPU names
-/// (scalar, avx2, avx512). `model` is borrowed. Reports a processor that is unknown or not there.
+/// (scalar, avx2, avx512, neon). `model` is borrowed. Reports a processor that is unknown or not there.
 enum pbit_status pbitc_engine_create(const struct pbit_model *model, struct pbitc_diagnostics *diagnostics,
                                      struct pbitc_engine *made);
 void pbitc_engine_destroy(struct pbitc_engine *made); ///< accepts a zeroed one

@@ -12,8 +12,8 @@
 #define PBITC_TARGET_AVX512 __attribute__((target("avx512f,avx2,fma")))
 #endif
 
-/// The kind to use: what the environment variable PBIT_CPU names (scalar, avx2, avx512), else the best of
-/// this machine.
+/// The kind to use: what the environment variable PBIT_CPU names (scalar, avx2, avx512, neon), else the best
+/// of this machine.
 enum pbit_cpu pbitc_processor(void);
 
 /// False when PBIT_CPU names a kind that is unknown or not on this machine; then the best one is used.
