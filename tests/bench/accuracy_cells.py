@@ -43,6 +43,7 @@ class Row:
     label: str
     options: dict
     cells: list
+    models: list = None  # only these of the table's
 
     def words(self):
         """The options of `pbitc convert`."""
@@ -58,8 +59,8 @@ class Row:
         return {"layers": layers} if layers else {}
 
     def fits(self, model):
-        """A recipe names layers of one model."""
-        return "layers" not in self.options or model.name in self.options["layers"]
+        """Whether this model is one of the row's; a recipe is for the models whose layers it names."""
+        return model.name in (self.options.get("layers") or self.models or [model.name])
 
     def by_file(self):
         """(m and T of a file, the cells measured with it)."""
@@ -130,7 +131,7 @@ def read_rows(entry):
             cells.append(Cell(draws, samples, file))
             if row.get("deterministic", entry.get("deterministic", False)) and samples == 1:
                 cells.append(Cell(draws, 1, file, deterministic=True))
-        rows.append(Row(row["label"], entry.get("convert", {}) | row.get("convert", {}), cells))
+        rows.append(Row(row["label"], entry.get("convert", {}) | row.get("convert", {}), cells, row.get("models")))
     return rows
 
 

@@ -62,8 +62,8 @@ def table_lines(results, table, models):
     commits, sizes = set(), set()
     for model in (models[name] for name in table.models if name in models):
         first = {}
-        for row in table.rows:
-            for cell in (c for c in row.cells if not c.deterministic):
+        for row in (row for row in table.rows if row.fits(model)):
+            for cell in sorted((c for c in row.cells if not c.deterministic), key=lambda c: (c.draws * c.samples, c.samples)):
                 known, float_cell = results.cell(model, row, cell), results.float(model)
                 if not known or not float_cell:
                     continue
@@ -87,7 +87,7 @@ def table_lines(results, table, models):
                 commits.add(known["commit"])
                 sizes.add(f"{known['images']} images, {len(known['accuracy_by_seed'])} seeds")
     for reference in table.reference:
-        lines.append("| " + " | ".join([*reference, *[""] * (len(head) - len(reference))]) + " |")
+        lines.append("| " + " | ".join([*map(str, reference), *[""] * (len(head) - len(reference))]) + " |")
     note = f"{'; '.join(sorted(sizes))}. Program: {', '.join(sorted(commits))}." if sizes else "Nothing measured yet."
     return lines + ["", note, ""]
 
@@ -100,7 +100,7 @@ def csv_text(results, tables, models):
     for table in tables:
         for model in (models[name] for name in table.models if name in models):
             float_cell = results.float(model)
-            for row in table.rows:
+            for row in (row for row in table.rows if row.fits(model)):
                 for cell in row.cells:
                     known = results.cell(model, row, cell)
                     if not known or not float_cell:
@@ -122,7 +122,7 @@ def line_panels(results, table, models):
     panels = []
     for model in (models[name] for name in table.models if name in models):
         lines = {}
-        for row in table.rows:
+        for row in (row for row in table.rows if row.fits(model)):
             for cell in row.cells:
                 known = results.cell(model, row, cell)
                 if known and results.float(model):
@@ -141,7 +141,7 @@ def bar_groups(results, table, models):
     groups = []
     for model in (models[name] for name in table.models if name in models):
         bars = []
-        for row in table.rows[1:]:
+        for row in (row for row in table.rows[1:] if row.fits(model)):
             for cell, base in zip(row.cells, table.rows[0].cells):
                 known, first = results.cell(model, row, cell), results.cell(model, table.rows[0], base)
                 if known and first and not cell.deterministic and (cell.draws, cell.samples) == (base.draws, base.samples):
