@@ -11,6 +11,7 @@
 #include "converter/threads.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ enum { CALIBRATION_IMAGES = 1000 };
 
 struct arguments {
     struct pbitc_texts shapes;
-    const char *output, *calibrate, *recipe, *without, *print_after;
+    const char *output, *calibrate, *recipe, *without, *print_after, *draw_budget_text;
+    double draw_budget;
     int64_t weights, group, draws, samples, threads;
     int neuron;  ///< enum pbitc_neuron
     int sampler; ///< index into sampler_names
@@ -28,7 +30,7 @@ struct arguments {
 
 static const char *const sampler_names[] = {"iid", "stratified", NULL};
 static const enum pbit_sampler samplers[] = {PBIT_SAMPLER_IID, PBIT_SAMPLER_STRATIFIED};
-enum { DEFAULT_SAMPLER = 1 };
+enum { DEFAULT_SAMPLER = 1, DEFAULT_DRAWS = 8 };
 
 static const struct pbitc_option options[] = {
     {"output", 'o', "FILE.pbit", "where to write the result", PBITC_OPTION_TEXT,
@@ -45,6 +47,10 @@ static const struct pbitc_option options[] = {
      offsetof(struct arguments, draws), .minimum = 1, .maximum = PBIT_DRAWS_LIMIT},
     {"samples", 0, "T", "default passes of the network, 1..65535 (1)", PBITC_OPTION_INTEGER,
      offsetof(struct arguments, samples), .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
+    {"draw-budget", 0, "D",
+     "draws per synapse and image, on average: each layer draws what it\nneeds, all together D; m is D / T "
+     "then, if --draws does not say",
+     PBITC_OPTION_TEXT, offsetof(struct arguments, draw_budget_text), .required = false},
     {"neuron", 0, "KIND", "what activations become: pbit, noisy (8 bits and noise) or exact\n(8 bits) (pbit)",
      PBITC_OPTION_CHOICE, offsetof(struct arguments, neuron), .choices = pbitc_neuron_names},
     {"sampler", 0, "NAME", "iid or stratified (stratified)", PBITC_OPTION_CHOICE,
@@ -201,6 +207,8 @@ static void write_metadata(struct pbitc_json *json, const struct conversion *con
     pbitc_json_integer(json, "group", arguments->group);
     pbitc_json_integer(json, "draws", arguments->draws);
     pbitc_json_integer(json, "samples", arguments->samples);
+    if (arguments->draw_budget > 0)
+        pbitc_json_real(json, "draw_budget", arguments->draw_budget);
     pbitc_json_string(json, "neuron", pbitc_neuron_names[arguments->neuron]);
     pbitc_json_string(json, "sampler", sampler_names[arguments->sampler]);
     if (arguments->without)
@@ -234,6 +242,7 @@ static enum pbit_status run_passes(struct conversion *conversion)
         .group = (int)arguments->group,
         .draws = (uint32_t)arguments->draws,
         .samples = (uint32_t)arguments->samples,
+        .draw_budget = arguments->draw_budget,
         .neuron = (enum pbitc_neuron)arguments->neuron,
         .sampler = samplers[arguments->sampler],
         .threads = pbitc_threads(arguments->threads),
@@ -397,10 +406,30 @@ static bool parse_without(const char *list, uint64_t *without)
     return ok;
 }
 
+/// Reads --draw-budget and settles m; false after a message.
+static bool read_draw_budget(struct arguments *arguments)
+{
+    const char *text = arguments->draw_budget_text;
+    double least = (double)arguments->samples, most = least * PBIT_DRAWS_LIMIT;
+    if (!text) {
+        arguments->draws = arguments->draws ? arguments->draws : DEFAULT_DRAWS;
+        return true;
+    }
+    if (!pbitc_parse_real(text, &arguments->draw_budget) || arguments->draw_budget < least ||
+        arguments->draw_budget > most) {
+        pbitc_usage_error(usage.name, "--draw-budget: '%s' is not a number in %g..%g (T to 255 T)", text,
+                          least, most);
+        return false;
+    }
+    if (!arguments->draws)
+        arguments->draws = (int64_t)round(arguments->draw_budget / least);
+    return true;
+}
+
 int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
 {
     struct arguments arguments = {
-        .weights = 4, .draws = 8, .samples = 1, .neuron = PBITC_NEURON_PBIT, .sampler = DEFAULT_SAMPLER};
+        .weights = 4, .draws = 0, .samples = 1, .neuron = PBITC_NEURON_PBIT, .sampler = DEFAULT_SAMPLER};
     struct conversion conversion = {.arguments = &arguments, .diagnostics = diagnostics};
     int code = pbitc_options_parse(&usage, argc, argv, &arguments, &conversion.path);
     if (code != PBITC_PARSED)
@@ -409,6 +438,8 @@ int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnosti
         return pbitc_usage_error(usage.name, "--print-after: there is no pass '%s'; --help lists them",
                                  arguments.print_after);
     if (!parse_without(arguments.without, &conversion.without))
+        return PBITC_EXIT_USAGE;
+    if (!read_draw_budget(&arguments))
         return PBITC_EXIT_USAGE;
     if (arguments.blame && !arguments.calibrate)
         return pbitc_usage_error(usage.name, "--blame needs the images of --calibrate");

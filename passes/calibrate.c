@@ -226,8 +226,7 @@ static struct resolution resolution_of(const struct pbitc_context *context, cons
     int kind = recipe && recipe->neuron >= 0 ? recipe->neuron : (int)options->neuron;
     if (pbitc_node_is(neuron, PBITC_OP_PBit) || kind != PBITC_NEURON_PBIT)
         return (struct resolution){255, false};
-    double draws =
-        (double)options->draws * options->samples * (recipe && recipe->draws > 0 ? recipe->draws : 1);
+    double draws = (double)options->draws * options->samples * pbitc_draw_factor(context, neuron->name);
     return (struct resolution){fmax(draws, 1), options->sampler == PBIT_SAMPLER_IID};
 }
 

@@ -38,6 +38,9 @@ struct pbitc_options {
     int group;        ///< 0 = one scale per output channel
     uint32_t draws;   ///< default m of the file
     uint32_t samples; ///< default T of the file
+    /// Draws per synapse (of those that read p-bits, on average) and image, T passes together, that
+    /// allocate-draws shares out over the layers; 0: every layer draws m.
+    double draw_budget;
     enum pbitc_neuron neuron;
     enum pbit_sampler sampler; ///< iid or stratified
     int threads;
@@ -68,6 +71,13 @@ struct pbitc_mean {
     struct pbitc_mean *next;
 };
 
+/// What allocate-draws chose for a neuron (a node name of the ONNX file).
+struct pbitc_layer_draws {
+    const char *node;
+    float factor; ///< it draws m times so many p-bits
+    struct pbitc_layer_draws *next;
+};
+
 struct pbitc_context {
     const struct pbitc_options *options;
     const struct pbitc_calibration *calibration;
@@ -75,7 +85,8 @@ struct pbitc_context {
     const float
         *float_outputs; ///< output 0 of the float network on the first calibration images, set by `calibrate`
     struct pbitc_mean *means; ///< of the float network's layers, set by `calibrate`, for `correct-bias`
-    const char *metadata;     ///< JSON text that `lower` puts into the file
+    struct pbitc_layer_draws *layer_draws; ///< set by `allocate-draws`, in the graph's arena
+    const char *metadata;                  ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;
     pbitc_progress_function *progress; ///< may be NULL
     void *progress_state;

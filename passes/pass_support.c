@@ -154,6 +154,17 @@ const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *c
     return NULL;
 }
 
+float pbitc_draw_factor(const struct pbitc_context *context, const char *node)
+{
+    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node);
+    if (recipe && recipe->draws > 0)
+        return recipe->draws;
+    for (const struct pbitc_layer_draws *draws = context->layer_draws; draws; draws = draws->next)
+        if (strcmp(draws->node, node) == 0)
+            return draws->factor;
+    return 1;
+}
+
 enum pbit_status pbitc_progress(struct pbitc_context *context, const char *stage, size_t done, size_t total)
 {
     bool go_on = !context->progress || context->progress(context->progress_state, stage, done, total);

@@ -59,6 +59,9 @@ const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
 /// What the recipe says of a node, or NULL; marks it as used.
 const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *context, const char *node);
 
+/// A neuron draws m times this many p-bits, as the recipe or else allocate-draws says.
+float pbitc_draw_factor(const struct pbitc_context *context, const char *node);
+
 /// Calls the context's progress function, if there is one; PBIT_ERROR_STOPPED when it asks to stop.
 enum pbit_status pbitc_progress(struct pbitc_context *context, const char *stage, size_t done, size_t total);
 

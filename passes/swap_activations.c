@@ -35,8 +35,9 @@ static bool set_sampling(struct pbitc_graph *graph, const struct pbitc_context *
                                     options->sampler == PBIT_SAMPLER_IID ? "iid" : "stratified");
     if (kind == PBITC_NEURON_PBIT && recipe && recipe->rho >= 0)
         ok = ok && pbitc_node_set_float(graph, pbit, "rho", recipe->rho);
-    if (kind == PBITC_NEURON_PBIT && recipe && recipe->draws > 0)
-        ok = ok && pbitc_node_set_float(graph, pbit, "draws", recipe->draws);
+    float draws = pbitc_draw_factor(context, pbit->name);
+    if (kind == PBITC_NEURON_PBIT && draws != 1)
+        ok = ok && pbitc_node_set_float(graph, pbit, "draws", draws);
     if (kind == PBITC_NEURON_NOISY)
         ok = ok && pbitc_node_set_float(graph, pbit, "noise",
                                         recipe && recipe->rho >= 0 ? recipe->rho : DEFAULT_NOISE);

@@ -1,0 +1,423 @@
+// allocate-draws: shares a budget of draws per synapse out over the layers. A draw of a layer costs as many
+// accumulations as synapses read it, and brings down the error of the network's output by what is measured
+// here on the calibration images, without labels: each layer draws alone, the others are exact. These errors
+// add up nearly, and the sum is what the shares lower. Ranges belong to the
+// draws, so this comes before `calibrate`, on a copy of the graph that is calibrated for the mean budget.
+#include "passes/pass_support.h"
+
+#include "passes/calibration_run.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    IMAGES = 64,
+    POINTS = 3,     ///< draws at which a layer is measured: 1/2, 1 and 2 times the mean
+    MOST_TIMES = 4, ///< no layer draws more than so many times the mean
+};
+
+/// Where no amplitude is given yet: between those that few and many draws want.
+static const float AMPLITUDE = 0.5f;
+/// Errors fall at least so slowly, 1/L^e, and at most so fast.
+static const double LEAST_EXPONENT = 0.25, MOST_EXPONENT = 2.5;
+
+/// Neurons that draw alike: one layer, or those that a Concat joins.
+struct group {
+    size_t joined;          ///< index of the group it has become part of; itself when of none
+    double synapses;        ///< accumulations per draw and image
+    bool fixed;             ///< by a recipe
+    uint32_t draws, before; ///< per pass; now, and before the step that is tried
+    double logs[POINTS];    ///< of the output's squared error with points[i] draws
+};
+
+struct allocation {
+    struct pbitc_graph *graph; ///< the copy
+    struct pbitc_context *context;
+    struct group *groups;
+    size_t group_count;
+    double left;   ///< accumulations of the budget that nobody has
+    uint32_t most; ///< draws of one group
+    size_t *owner; ///< by value->index: 1 + the group whose levels the value holds; 0: none
+    uint32_t points[POINTS];
+    size_t images, outputs; ///< of the runs that measure, and values per image
+    float *result;          ///< [images][outputs]
+};
+
+// ---- who reads how much
+
+static struct group *find_group(const struct allocation *allocation, const struct pbitc_value *value)
+{
+    size_t owner = value ? allocation->owner[value->index] : 0;
+    if (owner == 0)
+        return NULL;
+    struct group *group = &allocation->groups[owner - 1];
+    while (&allocation->groups[group->joined] != group)
+        group = &allocation->groups[group->joined];
+    return group;
+}
+
+static void join(struct allocation *allocation, struct group *first, struct group *second)
+{
+    if (first == second)
+        return;
+    second->joined = (size_t)(first - allocation->groups);
+    first->synapses += second->synapses;
+    first->fixed |= second->fixed;
+}
+
+static bool is_random(const struct pbitc_node *node)
+{
+    return pbitc_node_is(node, PBITC_OP_PBit) && strcmp(pbitc_node_string(node, "kind", "pbit"), "pbit") == 0;
+}
+
+static double elements_of(const struct pbitc_value *value)
+{
+    return (double)pbitc_shape_elements(&value->shape);
+}
+
+/// Accumulations of one draw of what the node reads at its input.
+static double synapses_of(const struct pbitc_node *node)
+{
+    switch ((int)node->op->id) {
+    case PBITC_OP_Conv:
+    case PBITC_OP_Gemm:
+        return pbitc_is_linear_layer(node) ? elements_of(node->outputs[0]) * elements_of(node->inputs[1]) /
+                                                 (double)pbitc_output_channels(node)
+                                           : 0;
+    case PBITC_OP_Add:
+    case PBITC_OP_AveragePool:
+    case PBITC_OP_GlobalAveragePool:
+        return elements_of(node->inputs[0]);
+    default:
+        return 0;
+    }
+}
+
+static void place_node(struct allocation *allocation, const struct pbitc_node *node)
+{
+    if (is_random(node)) {
+        const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(allocation->context, node->name);
+        size_t index = allocation->group_count++;
+        allocation->groups[index] =
+            (struct group){.joined = index, .fixed = recipe && recipe->draws > 0, .draws = 1};
+        allocation->owner[node->outputs[0]->index] = index + 1;
+        return;
+    }
+    struct group *first = NULL;
+    bool hands_on = pbitc_is_movement(node) || pbitc_node_is(node, PBITC_OP_MaxPool) ||
+                    pbitc_node_is(node, PBITC_OP_GlobalMaxPool) || pbitc_node_is(node, PBITC_OP_Concat);
+    for (size_t i = 0; i < node->input_count; i++) {
+        struct group *group = find_group(allocation, node->inputs[i]);
+        if (!group)
+            continue;
+        group->synapses += synapses_of(node);
+        if (hands_on && first)
+            join(allocation, first, group);
+        first = first ? first : group;
+    }
+    if (hands_on && first)
+        allocation->owner[node->outputs[0]->index] = 1 + (size_t)(first - allocation->groups);
+}
+
+static enum pbit_status find_groups(struct allocation *allocation)
+{
+    struct pbitc_graph *graph = allocation->graph;
+    size_t neurons = 0;
+    PBITC_FOR_EACH_NODE(node, graph) neurons += is_random(node);
+    allocation->groups = pbitc_arena_allocate(graph->arena, neurons, sizeof(*allocation->groups));
+    allocation->owner = pbitc_arena_allocate(graph->arena, graph->value_count, sizeof(*allocation->owner));
+    if (!allocation->groups || !allocation->owner)
+        return pbitc_out_of_memory(allocation->context);
+    PBITC_FOR_EACH_NODE(node, graph) place_node(allocation, node);
+    return PBIT_OK;
+}
+
+static bool is_whole(const struct allocation *allocation, size_t index)
+{
+    return allocation->groups[index].joined == index;
+}
+
+// ---- what the draws of each group do to the output
+
+/// Every group but `drawing` becomes exact (NULL: all); `drawing` draws `draws` p-bits when m = 1.
+static bool isolate(struct allocation *allocation, const struct group *drawing, uint32_t draws)
+{
+    PBITC_FOR_EACH_NODE(node, allocation->graph)
+    {
+        size_t owner = pbitc_node_is(node, PBITC_OP_PBit) ? allocation->owner[node->outputs[0]->index] : 0;
+        if (owner == 0)
+            continue;
+        bool draws_now = find_group(allocation, node->outputs[0]) == drawing;
+        if (!pbitc_node_set_string(allocation->graph, node, "kind", draws_now ? "pbit" : "exact") ||
+            !pbitc_node_set_float(allocation->graph, node, "draws", (float)draws))
+            return false;
+    }
+    return true;
+}
+
+/// Sum of the squared differences of output 0 to the float network's.
+static enum pbit_status measure(struct allocation *allocation, const struct group *drawing, uint32_t draws,
+                                double *error)
+{
+    if (!isolate(allocation, drawing, draws))
+        return pbitc_out_of_memory(allocation->context);
+    enum pbit_status status =
+        pbitc_calibration_outputs(allocation->graph, allocation->context, "allocate-draws",
+                                  allocation->images, 1, 1, allocation->result);
+    *error = 0;
+    for (size_t i = 0; i < allocation->images * allocation->outputs; i++) {
+        double difference = (double)allocation->result[i] - allocation->context->float_outputs[i];
+        *error += difference * difference;
+    }
+    return status;
+}
+
+static enum pbit_status measure_groups(struct allocation *allocation)
+{
+    double exact = 0;
+    enum pbit_status status = measure(allocation, NULL, 1, &exact);
+    for (size_t i = 0; i < allocation->group_count && status == PBIT_OK; i++)
+        for (size_t point = 0; point < POINTS && is_whole(allocation, i) && status == PBIT_OK; point++) {
+            double error = 0;
+            status = measure(allocation, &allocation->groups[i], allocation->points[point], &error);
+            allocation->groups[i].logs[point] = log(fmax(error - exact, 1e-6 * exact + 1e-30));
+        }
+    return status;
+}
+
+/// Error of the output when the group draws so many: a straight line between (and beyond) the points
+/// measured, on logarithmic scales.
+static double error_of(const struct allocation *allocation, const struct group *group, uint32_t draws)
+{
+    size_t after = 1;
+    while (after + 1 < POINTS && allocation->points[after] < draws)
+        after++;
+    double from = log(allocation->points[after - 1]), to = log(allocation->points[after]);
+    double exponent = (group->logs[after - 1] - group->logs[after]) / (to - from);
+    exponent = fmin(fmax(exponent, LEAST_EXPONENT), MOST_EXPONENT);
+    return exp(group->logs[after - 1] - exponent * (log(draws) - from));
+}
+
+// ---- the sharing out
+
+static bool is_free(const struct group *group, size_t index)
+{
+    return group->joined == index && !group->fixed;
+}
+
+static double total_error(const struct allocation *allocation)
+{
+    double sum = 0;
+    for (size_t i = 0; i < allocation->group_count; i++)
+        if (is_free(&allocation->groups[i], i))
+            sum += error_of(allocation, &allocation->groups[i], allocation->groups[i].draws);
+    return sum;
+}
+
+/// What one draw more (step 1) or less (-1) changes the error by, per accumulation.
+static double error_per_synapse(const struct allocation *allocation, const struct group *group, int step)
+{
+    double change = error_of(allocation, group, group->draws + (uint32_t)step) -
+                    error_of(allocation, group, group->draws);
+    return fabs(change) / (group->synapses + 1);
+}
+
+static void change_draws(struct allocation *allocation, struct group *group, int step)
+{
+    group->draws += (uint32_t)step;
+    allocation->left -= step * group->synapses;
+}
+
+/// Gives draws away while the budget lasts, each where the error falls most per accumulation.
+static void spend(struct allocation *allocation, const struct group *except)
+{
+    for (;;) {
+        struct group *best = NULL;
+        double most = 0;
+        for (size_t i = 0; i < allocation->group_count; i++) {
+            struct group *group = &allocation->groups[i];
+            if (!is_free(group, i) || group == except || group->draws >= allocation->most ||
+                group->synapses > allocation->left)
+                continue;
+            double gain = error_per_synapse(allocation, group, 1);
+            if (gain > most) {
+                most = gain;
+                best = group;
+            }
+        }
+        if (!best)
+            return;
+        change_draws(allocation, best, 1);
+    }
+}
+
+/// Takes draws back until the budget is kept to, each where the error rises least per accumulation.
+static void save(struct allocation *allocation, const struct group *except)
+{
+    while (allocation->left < 0) {
+        struct group *best = NULL;
+        double least = INFINITY;
+        for (size_t i = 0; i < allocation->group_count; i++) {
+            struct group *group = &allocation->groups[i];
+            if (!is_free(group, i) || group == except || group->draws == 1)
+                continue;
+            double loss = error_per_synapse(allocation, group, -1);
+            if (loss < least) {
+                least = loss;
+                best = group;
+            }
+        }
+        if (!best)
+            return;
+        change_draws(allocation, best, -1);
+    }
+}
+
+/// One draw more or less for one group, and the others make the best of it. True when that lowered the error;
+/// else all is as before.
+static bool improve(struct allocation *allocation, struct group *group, int step)
+{
+    if (step > 0 ? group->draws >= allocation->most : group->draws <= 1)
+        return false;
+    double before = total_error(allocation), left = allocation->left;
+    for (size_t i = 0; i < allocation->group_count; i++)
+        allocation->groups[i].before = allocation->groups[i].draws;
+    change_draws(allocation, group, step);
+    save(allocation, group);
+    spend(allocation, group);
+    if (allocation->left >= 0 && total_error(allocation) < before * (1 - 1e-9))
+        return true;
+    for (size_t i = 0; i < allocation->group_count; i++)
+        allocation->groups[i].draws = allocation->groups[i].before;
+    allocation->left = left;
+    return false;
+}
+
+/// From the same draws for all to the least sum of errors that single steps lead to.
+static void share_out(struct allocation *allocation, double mean)
+{
+    allocation->left = 0;
+    allocation->most = (uint32_t)fmin(fmax(round(MOST_TIMES * mean), 1), PBIT_DRAWS_LIMIT);
+    for (size_t i = 0; i < allocation->group_count; i++) {
+        struct group *group = &allocation->groups[i];
+        if (!is_free(group, i))
+            continue;
+        group->draws = (uint32_t)fmax(mean, 1);
+        allocation->left += (mean - group->draws) * group->synapses;
+    }
+    spend(allocation, NULL);
+    for (bool improved = true; improved;) {
+        improved = false;
+        for (size_t i = 0; i < allocation->group_count; i++)
+            if (is_free(&allocation->groups[i], i))
+                improved |= improve(allocation, &allocation->groups[i], 1) ||
+                            improve(allocation, &allocation->groups[i], -1);
+    }
+}
+
+/// Draws become factors of m in the context of the real graph.
+static enum pbit_status keep(const struct allocation *allocation, struct pbitc_graph *graph,
+                             struct pbitc_context *context)
+{
+    PBITC_FOR_EACH_NODE(node, allocation->graph)
+    {
+        const struct group *group =
+            pbitc_node_is(node, PBITC_OP_PBit) ? find_group(allocation, node->outputs[0]) : NULL;
+        if (!group || group->fixed)
+            continue;
+        struct pbitc_layer_draws *draws = pbitc_arena_allocate(graph->arena, 1, sizeof(*draws));
+        const char *name = pbitc_arena_copy_string(graph->arena, node->name, strlen(node->name));
+        if (!draws || !name)
+            return pbitc_out_of_memory(context);
+        *draws = (struct pbitc_layer_draws){name, (float)group->draws / (float)context->options->draws,
+                                            context->layer_draws};
+        context->layer_draws = draws;
+    }
+    return PBIT_OK;
+}
+
+static void choose_points(struct allocation *allocation, double mean)
+{
+    double draws = mean / 2;
+    for (size_t i = 0; i < POINTS; i++, draws *= 2) {
+        uint32_t least = i ? allocation->points[i - 1] + 1 : 1;
+        uint32_t point = (uint32_t)fmin(fmax(round(draws), 1), PBIT_DRAWS_LIMIT - POINTS + 1 + (double)i);
+        allocation->points[i] = point < least ? least : point;
+    }
+}
+
+// ---- the copy that is measured
+
+/// Calibrates the copy and swaps its activations.
+static enum pbit_status prepare(struct allocation *allocation, const struct pbitc_range *ranges)
+{
+    struct pbitc_graph *graph = allocation->graph;
+    struct pbitc_context *context = allocation->context;
+    for (const struct pbitc_range *range = ranges; range; range = range->next) {
+        struct pbitc_range *twin = pbitc_arena_allocate(graph->arena, 1, sizeof(*twin));
+        if (!twin)
+            return pbitc_out_of_memory(context);
+        *twin = (struct pbitc_range){graph->values[range->value->index], range->count, range->low,
+                                     range->high, context->ranges};
+        context->ranges = twin;
+    }
+    static const char *const names[] = {"calibrate", "swap-activations"};
+    enum pbit_status status = pbitc_infer_shapes(graph, 1, context->diagnostics);
+    bool changed;
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names) && status == PBIT_OK; i++)
+        status = pbitc_pass_run(pbitc_pass_find(names[i]), graph, context, &changed);
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (status == PBIT_OK && is_random(node) && !pbitc_node_attribute(node, "rho") &&
+        !pbitc_node_set_float(graph, node, "rho", AMPLITUDE))
+        return pbitc_out_of_memory(context);
+    return status;
+}
+
+static enum pbit_status allocate(struct allocation *allocation, const struct pbitc_range *ranges, double mean)
+{
+    enum pbit_status status = prepare(allocation, ranges);
+    if (status != PBIT_OK)
+        return status;
+    struct pbitc_graph *graph = allocation->graph;
+    allocation->images = pbitc_calibration_images(allocation->context, IMAGES);
+    allocation->outputs = (size_t)pbitc_shape_elements(&graph->outputs[0]->shape);
+    allocation->result =
+        pbitc_arena_allocate(graph->arena, allocation->images * allocation->outputs, sizeof(float));
+    if (!allocation->result)
+        return pbitc_out_of_memory(allocation->context);
+    choose_points(allocation, mean);
+    status = find_groups(allocation);
+    if (status == PBIT_OK)
+        status = measure_groups(allocation);
+    if (status == PBIT_OK)
+        share_out(allocation, mean);
+    return status;
+}
+
+enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
+{
+    (void)changed; // what is chosen stands in the context
+    const struct pbitc_options *options = context->options;
+    if (!(options->draw_budget > 0) || context->layer_draws || context->calibration->images == 0)
+        return PBIT_OK;
+    double mean = options->draw_budget / options->samples;
+    struct pbitc_options quiet = *options;
+    quiet.timing = quiet.blame = false;
+    quiet.print_after = NULL;
+    quiet.samples = 1;
+    quiet.draws = (uint32_t)fmin(fmax(round(mean), 1), PBIT_DRAWS_LIMIT);
+    struct pbitc_calibration calibration = *context->calibration;
+    calibration.images = pbitc_calibration_images(context, 2 * IMAGES);
+    struct pbitc_context trial = *context;
+    trial.options = &quiet;
+    trial.calibration = &calibration;
+    trial.ranges = NULL;
+    struct allocation allocation = {.graph = pbitc_graph_clone(graph), .context = &trial};
+    if (!allocation.graph)
+        return pbitc_out_of_memory(context);
+    enum pbit_status status = allocate(&allocation, context->ranges, mean);
+    if (status == PBIT_OK)
+        status = keep(&allocation, graph, context);
+    pbitc_graph_destroy(allocation.graph);
+    return status;
+}

@@ -1,0 +1,141 @@
+// allocate-draws: the budget is kept to, draws go where they cost little and matter much, recipes and joined
+// layers keep their draws.
+#include "tests/passes/pass_case.h"
+
+enum { IMAGES = 48, WIDE = 40, NARROW = 8, MEAN = 4 };
+
+/// Dense 8 -> WIDE -> WIDE -> NARROW -> 4: "Relu" is read by WIDE * WIDE synapses, "Tanh" by WIDE * NARROW,
+/// "Sigmoid" by NARROW * 4.
+static struct pass_case *prepare(double budget, struct pbitc_layer_recipe *recipe)
+{
+    pass_random_state = 3;
+    struct pass_case *c = pass_case_create();
+    c->options.draws = MEAN;
+    c->options.draw_budget = budget;
+    c->options.recipe = recipe;
+    c->options.recipe_count = recipe ? 1 : 0;
+    struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 8)), 8, WIDE);
+    x = pass_dense(c, pass_node(c, "Relu", x, NULL, NULL), WIDE, WIDE);
+    x = pass_dense(c, pass_node(c, "Tanh", x, NULL, NULL), WIDE, NARROW);
+    pass_output(c, pass_dense(c, pass_node(c, "Sigmoid", x, NULL, NULL), NARROW, 4));
+    pass_infer(c);
+    pass_images(c, IMAGES, -1, 1);
+    return c;
+}
+
+static double draws_of(const struct pass_case *c, const char *node)
+{
+    return (double)pbitc_draw_factor(&c->context, node) * c->options.draws;
+}
+
+static double mean_draws(const struct pass_case *c)
+{
+    double relu = WIDE * WIDE, tanh = WIDE * NARROW, sigmoid = NARROW * 4;
+    return (relu * draws_of(c, "Relu") + tanh * draws_of(c, "Tanh") + sigmoid * draws_of(c, "Sigmoid")) /
+           (relu + tanh + sigmoid);
+}
+
+START_TEST(the_budget_is_used_and_kept_to)
+{
+    struct pass_case *c = prepare(MEAN, NULL);
+    char *before = pass_text(c);
+    pass_run(c, "allocate-draws");
+    char *after = pass_text(c);
+    ck_assert_str_eq(before, after); // it was a copy that got p-bits
+    ck_assert(!c->changed);
+    // What is left does not buy the widest layer one more draw.
+    ck_assert(mean_draws(c) <= MEAN + 1e-6);
+    ck_assert(mean_draws(c) > MEAN - 1);
+    // Whole numbers of draws, and more of them where they are cheap.
+    ck_assert(draws_of(c, "Relu") == floor(draws_of(c, "Relu")));
+    ck_assert(draws_of(c, "Relu") >= 1);
+    ck_assert(draws_of(c, "Sigmoid") > draws_of(c, "Relu"));
+    ck_assert(draws_of(c, "Sigmoid") <= 4 * MEAN);
+    free(before);
+    free(after);
+    pass_case_destroy(c);
+}
+END_TEST
+
+/// Squared error of the outputs, p-bits drawn, against the float network.
+static double output_error(struct pass_case *c)
+{
+    size_t count;
+    float *wanted = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], NULL, &count);
+    pass_run(c, "calibrate");
+    pass_run(c, "swap-activations");
+    double error = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct pbitc_sampling sampling = {seed, 0, 0, c->options.draws};
+        float *drawn = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], &sampling, NULL);
+        for (size_t i = 0; i < count; i++)
+            error += (double)(drawn[i] - wanted[i]) * (drawn[i] - wanted[i]);
+        free(drawn);
+    }
+    free(wanted);
+    return error;
+}
+
+START_TEST(outputs_come_nearer_to_the_float_network)
+{
+    struct pass_case *uniform = prepare(0, NULL), *shared = prepare(MEAN, NULL);
+    pass_run(uniform, "allocate-draws");
+    ck_assert_ptr_null(uniform->context.layer_draws); // no budget, nothing to share out
+    pass_run(shared, "allocate-draws");
+    double before = output_error(uniform), after = output_error(shared);
+    ck_assert_msg(after < before, "squared error %g with uniform draws, %g with shared ones", before, after);
+    pass_case_destroy(uniform);
+    pass_case_destroy(shared);
+}
+END_TEST
+
+START_TEST(a_recipe_keeps_its_draws)
+{
+    struct pbitc_layer_recipe recipe = {"Tanh", -1, -1, -1, 2.5f, -1, false};
+    struct pass_case *c = prepare(1.25 * MEAN, &recipe);
+    pass_run(c, "allocate-draws");
+    ck_assert(draws_of(c, "Tanh") == 2.5 * MEAN);
+    ck_assert(draws_of(c, "Sigmoid") > draws_of(c, "Relu"));
+    pass_case_destroy(c);
+}
+END_TEST
+
+START_TEST(passes_share_the_budget)
+{
+    struct pass_case *c = prepare(2 * MEAN, NULL);
+    c->options.samples = 2;
+    pass_run(c, "allocate-draws");
+    ck_assert(mean_draws(c) <= MEAN + 1e-6);
+    ck_assert(mean_draws(c) > MEAN - 1);
+    pass_case_destroy(c);
+}
+END_TEST
+
+START_TEST(layers_that_a_concat_joins_draw_alike)
+{
+    pass_random_state = 3;
+    struct pass_case *c = pass_case_create();
+    c->options.draws = MEAN;
+    c->options.draw_budget = 1.25 * MEAN;
+    struct pbitc_value *x = pass_input(c, SHAPE(1, 2, 6, 6));
+    struct pbitc_value *a = pass_node(c, "Relu", pass_conv(c, x, SHAPE(3, 2, 3, 3), 1, 1), NULL, NULL);
+    struct pbitc_value *b = pass_node(c, "Sigmoid", pass_conv(c, x, SHAPE(2, 2, 3, 3), 1, 1), NULL, NULL);
+    struct pbitc_value *both = pass_node(c, "Concat", a, b, NULL);
+    ck_assert(pbitc_node_set_int(c->graph, c->node, "axis", 1));
+    both = pass_node(c, "MaxPool", both, NULL, NULL);
+    INTS(c, "kernel_shape", 2, 2);
+    INTS(c, "strides", 2, 2);
+    x = pass_node(c, "Tanh", pass_conv(c, both, SHAPE(4, 5, 3, 3), 1, 1), NULL, NULL);
+    x = pass_node(c, "Flatten", x, NULL, NULL);
+    pass_output(c, pass_dense(c, x, 36, 3));
+    pass_infer(c);
+    pass_images(c, IMAGES, -1, 1);
+    pass_run(c, "allocate-draws");
+    ck_assert(draws_of(c, "Relu") == draws_of(c, "Sigmoid"));
+    ck_assert(draws_of(c, "Tanh") > draws_of(c, "Relu")); // 108 synapses against 1620
+    pass_case_destroy(c);
+}
+END_TEST
+
+PASS_MAIN("allocate-draws", the_budget_is_used_and_kept_to, outputs_come_nearer_to_the_float_network,
+          a_recipe_keeps_its_draws, passes_share_the_budget, layers_that_a_concat_joins_draw_alike)
