@@ -92,7 +92,7 @@ END_TEST
 START_TEST(a_recipe_keeps_its_draws)
 {
     struct pbitc_layer_recipe recipe = {"Tanh", -1, -1, -1, 2.5f, -1, false};
-    struct pass_case *c = prepare(1.25 * MEAN, &recipe);
+    struct pass_case *c = prepare(1.15 * MEAN, &recipe);
     pass_run(c, "allocate-draws");
     ck_assert(draws_of(c, "Tanh") == 2.5 * MEAN);
     ck_assert(draws_of(c, "Sigmoid") > draws_of(c, "Relu"));
@@ -116,7 +116,7 @@ START_TEST(layers_that_a_concat_joins_draw_alike)
     pass_random_state = 3;
     struct pass_case *c = pass_case_create();
     c->options.draws = MEAN;
-    c->options.draw_budget = 1.25 * MEAN;
+    c->options.draw_budget = 1.15 * MEAN;
     struct pbitc_value *x = pass_input(c, SHAPE(1, 2, 6, 6));
     struct pbitc_value *a = pass_node(c, "Relu", pass_conv(c, x, SHAPE(3, 2, 3, 3), 1, 1), NULL, NULL);
     struct pbitc_value *b = pass_node(c, "Sigmoid", pass_conv(c, x, SHAPE(2, 2, 3, 3), 1, 1), NULL, NULL);

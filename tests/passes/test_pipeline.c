@@ -3,6 +3,8 @@
 #include "tests/passes/pass_case.h"
 
 enum { IMAGES = 6 };
+/// Draws per synapse, where the default m is 1 or 4: what allocate-draws gives out.
+static const double BUDGET = 4.6;
 
 /// conv, batch norm, pool, residual sum, average, dense: every pass has something to do.
 static void build(struct pass_case *c)
@@ -86,12 +88,14 @@ START_TEST(what_is_left_out_is_missed)
     struct pass_case *all = prepare(NULL);
     all->options.weight_bits = 3;
     all->options.draws = 4;
+    all->options.draw_budget = BUDGET;
     ck_assert_int_eq(pbitc_pipeline_run(all->graph, &all->context), PBIT_OK);
     for (size_t i = 0; i < count; i++) {
         struct pass_case *c = prepare(NULL);
         char *text = NULL;
         c->options.weight_bits = 3;
         c->options.draws = 4;
+        c->options.draw_budget = BUDGET;
         c->options.print_after = "all";
         c->options.talk = open_memstream(&text, &size);
         ck_assert_int_eq(pbitc_leave_out(&c->options, &passes[i]), passes[i].optional);
@@ -118,6 +122,7 @@ START_TEST(every_failed_allocation_is_survived)
         struct failing_allocator failing;
         failing_allocator_start(&failing, SIZE_MAX);
         struct pass_case *c = prepare(&failing.allocator);
+        c->options.draw_budget = BUDGET;
         failing.calls_left = calls;
         enum pbit_status status = pbitc_pipeline_run(c->graph, &c->context);
         done = status == PBIT_OK;
