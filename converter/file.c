@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -84,6 +85,26 @@ enum pbit_status pbitc_file_read(const char *path, uint8_t **bytes, size_t *size
         *bytes = NULL;
     }
     return status;
+}
+
+bool pbitc_file_map(const char *path, uint8_t **bytes, size_t *size)
+{
+    struct stat facts;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    void *mapped = MAP_FAILED;
+    if (descriptor >= 0 && fstat(descriptor, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_size > 0) {
+        *size = (size_t)facts.st_size;
+        mapped = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    }
+    if (descriptor >= 0)
+        close(descriptor);
+    *bytes = mapped == MAP_FAILED ? NULL : mapped;
+    return *bytes != NULL;
+}
+
+void pbitc_file_unmap(uint8_t *bytes, size_t size)
+{
+    munmap(bytes, size);
 }
 
 static bool write_all(int descriptor, const uint8_t *bytes, size_t size)

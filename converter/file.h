@@ -13,6 +13,12 @@
 enum pbit_status pbitc_file_read(const char *path, uint8_t **bytes, size_t *size,
                                  struct pbitc_diagnostics *diagnostics);
 
+/// The bytes of a plain file without a copy, read-only: pages come from the file when they are looked at.
+/// False where that is not to be had (no regular file, empty); then nothing is to be released. Who replaces
+/// the file by renaming does not change them.
+bool pbitc_file_map(const char *path, uint8_t **bytes, size_t *size);
+void pbitc_file_unmap(uint8_t *bytes, size_t size);
+
 /// One file to be written.
 struct pbitc_file {
     const char *path;

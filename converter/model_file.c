@@ -20,15 +20,34 @@ static enum pbit_status open_pbit(struct pbitc_model_file *file, const char *pat
     return PBIT_OK;
 }
 
+static bool is_pbit(const struct pbitc_model_file *file)
+{
+    return file->size >= 4 && memcmp(file->bytes, "PBIT", 4) == 0;
+}
+
+static void release(struct pbitc_model_file *file)
+{
+    if (file->mapped)
+        pbitc_file_unmap(file->bytes, file->size);
+    else
+        free(file->bytes);
+    file->mapped = false;
+}
+
 enum pbit_status pbitc_model_file_open(struct pbitc_model_file *file, const char *path,
                                        struct pbitc_diagnostics *diagnostics)
 {
     *file = (struct pbitc_model_file){.bytes = NULL};
-    enum pbit_status status = pbitc_file_read(path, &file->bytes, &file->size, diagnostics);
+    enum pbit_status status = PBIT_OK;
+    file->mapped = pbitc_file_map(path, &file->bytes, &file->size);
+    if (file->mapped && !is_pbit(file))
+        release(file);
+    if (!file->mapped)
+        status = pbitc_file_read(path, &file->bytes, &file->size, diagnostics);
     if (status != PBIT_OK)
         return status;
     file->hash = pbitc_hash(PBITC_HASH_START, file->bytes, file->size);
-    if (file->size >= 4 && memcmp(file->bytes, "PBIT", 4) == 0)
+    if (is_pbit(file))
         status = open_pbit(file, path, diagnostics);
     else
         status = pbitc_onnx_import(path, NULL, diagnostics, &file->graph);
@@ -41,7 +60,7 @@ void pbitc_model_file_close(struct pbitc_model_file *file)
 {
     cJSON_Delete(file->metadata);
     pbitc_graph_destroy(file->graph);
-    free(file->bytes);
+    release(file);
     *file = (struct pbitc_model_file){.bytes = NULL};
 }
 

@@ -9,6 +9,7 @@
 struct pbitc_model_file {
     uint8_t *bytes;
     size_t size;
+    bool mapped;               ///< the bytes are the file's own: a .pbit file is used as it lies on the disk
     uint64_t hash;             ///< pbitc_hash of the bytes
     struct pbitc_graph *graph; ///< of an ONNX model; NULL for a .pbit file
     struct pbit_model pbit;    ///< of a .pbit file

@@ -44,7 +44,7 @@ struct worker {
     struct answer *stopped;          ///< [seeds] of one of them
     struct pbitc_pass_record record; ///< of a run of cells, with early stops
     struct answer *twins;            ///< [twins] of the image
-    struct answer *losses;           ///< [layers] of the image
+    struct answer *losses;           ///< [images of a batch][layers]
     struct level_count *levels;      ///< [layers] of the image
 
     struct pbitc_tally *tallies; ///< [cells + twins + early stops]; correct_by_image is the report's
@@ -156,7 +156,7 @@ static void observe(void *state, uint32_t operation, const void *output)
     }
 }
 
-static enum pbit_status run(struct trial *trial, const struct pbit_model *model, size_t image,
+static enum pbit_status run(struct trial *trial, const struct pbitc_engine *engine, size_t image,
                             struct pbit_options options)
 {
     const struct measurement *measurement = trial->measurement;
@@ -166,12 +166,8 @@ static enum pbit_status run(struct trial *trial, const struct pbit_model *model,
     options.after_sample = after_sample;
     options.observe = trial->observed ? observe : NULL;
     options.state = trial;
-    enum pbit_status status;
-    if (model == measurement->request->model)
-        status = pbit_engine_run(measurement->engine.engine, &options, 1, inputs, worker->sums,
-                                 worker->workspace, worker->workspace_bytes);
-    else // a changed copy, for a few passes
-        status = pbit_run(model, &options, inputs, worker->sums, worker->workspace, worker->workspace_bytes);
+    enum pbit_status status = pbit_engine_run(engine->engine, &options, 1, inputs, worker->sums,
+                                              worker->workspace, worker->workspace_bytes);
     return status == PBIT_OK && pbitc_interrupted() ? PBIT_ERROR_STOPPED : status;
 }
 
@@ -187,7 +183,7 @@ static enum pbit_status run_cells(struct measurement *measurement, struct worker
     trial.observed = draws == measurement->main_draws && seed == 0;
     for (size_t i = 0; i < request->samples_count; i++)
         options.samples = request->samples[i] > options.samples ? request->samples[i] : options.samples;
-    return run(&trial, request->model, image, options);
+    return run(&trial, &measurement->engine, image, options);
 }
 
 static enum pbit_status run_twin(struct measurement *measurement, struct worker *worker, size_t image,
@@ -196,29 +192,62 @@ static enum pbit_status run_twin(struct measurement *measurement, struct worker 
     struct trial trial = {.measurement = measurement, .worker = worker, .answer = &worker->twins[twin]};
     struct pbit_options options = {
         .draws = measurement->report->twins[twin].draws, .samples = 1, .sampler = PBIT_SAMPLER_MIDPOINT};
-    return run(&trial, measurement->request->model, image, options);
-}
-
-/// The main cell with the first seed, where only this layer draws.
-static enum pbit_status run_isolated(struct measurement *measurement, struct worker *worker, size_t image,
-                                     size_t layer)
-{
-    const struct pbitc_accuracy_report *report = measurement->report;
-    struct trial trial = {.measurement = measurement, .worker = worker, .answer = &worker->losses[layer]};
-    struct pbit_options options = {.seed = report->first_seed,
-                                   .draws = report->cells[report->main_cell].draws,
-                                   .samples = report->cells[report->main_cell].samples,
-                                   .sampler = measurement->request->sampler};
-    struct pbit_model isolated = *measurement->request->model;
-    pbitc_layer_isolate(measurement->request->model, (uint32_t)layer, worker->isolated);
-    isolated.bytes = worker->isolated;
-    return run(&trial, &isolated, image, options);
+    return run(&trial, &measurement->engine, image, options);
 }
 
 static void load_image(const struct measurement *measurement, struct worker *worker, size_t image)
 {
     pbitc_dataset_image(measurement->request->dataset, image, worker->values);
     pbit_input_quantize(measurement->request->model, 0, worker->values, worker->pixels);
+}
+
+static bool make_workspace(struct worker *worker, const struct pbitc_engine *engine)
+{
+    size_t bytes = pbit_engine_workspace_bytes(engine->engine, 1);
+    if (bytes <= worker->workspace_bytes)
+        return true;
+    free(worker->workspace);
+    worker->workspace_bytes = bytes;
+    worker->workspace = pbitc_engine_allocate(bytes);
+    return worker->workspace != NULL;
+}
+
+/// The main cell with the first seed, where only this layer draws.
+static enum pbit_status run_isolated(struct measurement *measurement, struct worker *worker,
+                                     const size_t *images, size_t count, size_t layer)
+{
+    const struct pbitc_accuracy_report *report = measurement->report;
+    struct pbit_options options = {.seed = report->first_seed,
+                                   .draws = report->cells[report->main_cell].draws,
+                                   .samples = report->cells[report->main_cell].samples,
+                                   .sampler = measurement->request->sampler};
+    struct pbit_model isolated = *measurement->request->model;
+    struct pbitc_engine engine;
+    pbitc_layer_isolate(measurement->request->model, (uint32_t)layer, worker->isolated);
+    isolated.bytes = worker->isolated;
+    enum pbit_status status = pbitc_engine_create(&isolated, NULL, &engine);
+    if (status == PBIT_OK && !make_workspace(worker, &engine))
+        status = PBIT_ERROR_MEMORY;
+    for (size_t i = 0; i < count && status == PBIT_OK; i++) {
+        struct trial trial = {.measurement = measurement,
+                              .worker = worker,
+                              .answer = &worker->losses[i * report->layer_count + layer]};
+        load_image(measurement, worker, images[i]);
+        status = run(&trial, &engine, images[i], options);
+    }
+    pbitc_engine_destroy(&engine);
+    return status;
+}
+
+/// What a batch of images loses to each layer: an engine serves the whole batch.
+static enum pbit_status run_losses(struct measurement *measurement, struct worker *worker,
+                                   const size_t *images, size_t count)
+{
+    enum pbit_status status = PBIT_OK;
+    for (size_t layer = 0; layer < measurement->report->layer_count && status == PBIT_OK; layer++)
+        if (measurement->report->layers[layer].has_loss)
+            status = run_isolated(measurement, worker, images, count, layer);
+    return status;
 }
 
 static enum pbit_status run_image(struct measurement *measurement, struct worker *worker, size_t image)
@@ -235,10 +264,6 @@ static enum pbit_status run_image(struct measurement *measurement, struct worker
     }
     for (size_t twin = 0; twin < report->twin_count && status == PBIT_OK; twin++)
         status = run_twin(measurement, worker, image, twin);
-    for (size_t layer = 0; layer < report->layer_count && status == PBIT_OK; layer++) {
-        if (report->layers[layer].has_loss)
-            status = run_isolated(measurement, worker, image, layer);
-    }
     return status;
 }
 
@@ -259,7 +284,7 @@ static enum pbit_status find_prior(struct measurement *measurement, size_t draws
     double deviations = 0;
     for (size_t image = 0; image < images && status == PBIT_OK; image++) {
         load_image(measurement, worker, image);
-        status = run(&trial, request->model, image, options);
+        status = run(&trial, &measurement->engine, image, options);
         deviations += pbitc_pass_record_margin(&worker->record).deviations;
     }
     measurement->priors[draws] = deviations / (double)images / (options.samples - 1);
@@ -290,7 +315,9 @@ static void tally_answers(const struct measurement *measurement, size_t image, c
     cell->tally.correct_by_image[image] = (uint16_t)right; // no other thread has this image
 }
 
-static void tally_layers(const struct measurement *measurement, struct worker *worker)
+/// losses: [layers] of the image.
+static void tally_layers(const struct measurement *measurement, struct worker *worker,
+                         const struct answer *losses)
 {
     const struct pbitc_accuracy_report *report = measurement->report;
     int twin = pbitc_find_byte_twin(report);
@@ -301,7 +328,7 @@ static void tally_layers(const struct measurement *measurement, struct worker *w
         worker->counted[i].zeros += levels->zeros;
         worker->counted[i].full += levels->full;
         worker->loss_agreed[i] +=
-            report->layers[i].has_loss && worker->losses[i].decision == worker->twins[twin].decision;
+            report->layers[i].has_loss && losses[i].decision == worker->twins[twin].decision;
     }
 }
 
@@ -326,7 +353,8 @@ static void tally_stop(const struct measurement *measurement, struct worker *wor
 }
 
 /// Adds what a complete image gave.
-static void tally_image(struct measurement *measurement, struct worker *worker, size_t image)
+static void tally_image(struct measurement *measurement, struct worker *worker, size_t image,
+                        const struct answer *losses)
 {
     const struct pbitc_accuracy_report *report = measurement->report;
     size_t seeds = report->seed_count;
@@ -338,7 +366,7 @@ static void tally_image(struct measurement *measurement, struct worker *worker, 
                       &worker->tallies[report->cell_count + i]);
     for (size_t i = 0; i < report->stop_count; i++)
         tally_stop(measurement, worker, image, i);
-    tally_layers(measurement, worker);
+    tally_layers(measurement, worker, losses);
     const struct answer *main_answers = &worker->answers[report->main_cell * seeds];
     uint64_t *row =
         &worker->confusion[(size_t)measurement->request->dataset->labels[image] * report->classes];
@@ -352,18 +380,24 @@ static void run_batch(void *state, int64_t index, int number)
 {
     struct measurement *measurement = state;
     struct worker *worker = &measurement->workers[number];
-    size_t count = measurement->count, batch = measurement->request->batch;
-    size_t first = (size_t)index * batch, end = first + batch < count ? first + batch : count;
-    for (size_t i = first; i < end && atomic_load(&measurement->status) == PBIT_OK; i++) {
-        int status = (int)run_image(measurement, worker, measurement->images[i]), expected = PBIT_OK;
-        if (status == PBIT_OK)
-            tally_image(measurement, worker, measurement->images[i]);
-        else
-            atomic_compare_exchange_strong(&measurement->status, &expected, status);
+    size_t left = measurement->count - (size_t)index * measurement->request->batch,
+           count = left < measurement->request->batch ? left : measurement->request->batch;
+    const size_t *images = measurement->images + (size_t)index * measurement->request->batch;
+    if (atomic_load(&measurement->status) != PBIT_OK)
+        return;
+    int status = (int)run_losses(measurement, worker, images, count), expected = PBIT_OK;
+    for (size_t i = 0; i < count && status == PBIT_OK; i++) {
+        status = (int)run_image(measurement, worker, images[i]);
+        if (status != PBIT_OK)
+            break;
+        tally_image(measurement, worker, images[i], worker->losses + i * measurement->report->layer_count);
         size_t finished = atomic_fetch_add(&measurement->finished, 1) + 1;
         if (number == 0) // the calling thread draws the bar
-            pbitc_progress_show(measurement->progress, "p-bits", finished, count);
+            pbitc_progress_show(measurement->progress, "p-bits", finished, measurement->count);
+        status = atomic_load(&measurement->status);
     }
+    if (status != PBIT_OK)
+        atomic_compare_exchange_strong(&measurement->status, &expected, status);
 }
 
 /// Everything that is counted by itself.
@@ -388,7 +422,7 @@ static void free_worker(struct worker *worker, const struct pbitc_accuracy_repor
 }
 
 /// What a worker counts in. calloc of 0 elements may give NULL, so one more.
-static bool make_counters(struct worker *worker, const struct pbitc_accuracy_report *report)
+static bool make_counters(struct worker *worker, const struct pbitc_accuracy_report *report, size_t batch)
 {
     size_t states = count_states(report), layers = report->layer_count + 1;
     size_t squares = report->has_confusion ? report->classes * report->classes : 1;
@@ -396,7 +430,7 @@ static bool make_counters(struct worker *worker, const struct pbitc_accuracy_rep
     worker->twins = calloc(report->twin_count + 1, sizeof(*worker->twins));
     worker->stops = calloc(report->stop_count * report->seed_count + 1, sizeof(*worker->stops));
     worker->stopped = calloc(report->seed_count, sizeof(*worker->stopped));
-    worker->losses = calloc(layers, sizeof(*worker->losses));
+    worker->losses = calloc(batch * layers, sizeof(*worker->losses));
     worker->levels = calloc(layers, sizeof(*worker->levels));
     worker->counted = calloc(layers, sizeof(*worker->counted));
     worker->loss_agreed = calloc(layers, sizeof(*worker->loss_agreed));
@@ -419,18 +453,14 @@ static bool make_worker(struct worker *worker, const struct measurement *measure
     bool isolates = false;
     for (size_t i = 0; i < measurement->report->layer_count; i++)
         isolates = isolates || measurement->report->layers[i].has_loss;
-    size_t scalar = pbit_workspace_bytes(model),
-           fast = pbit_engine_workspace_bytes(measurement->engine.engine, 1);
-    worker->workspace_bytes = scalar > fast ? scalar : fast;
     worker->values = calloc(elements, sizeof(float));
     worker->pixels = calloc(elements, 1);
-    worker->workspace = pbitc_engine_allocate(worker->workspace_bytes);
     worker->sums = calloc(model->output_count, sizeof(*worker->sums));
     worker->isolated = isolates ? malloc(model->size) : NULL;
     if (worker->isolated)
         memcpy(worker->isolated, model->bytes, model->size);
-    bool good = worker->values && worker->pixels && worker->workspace && worker->sums &&
-                (worker->isolated || !isolates);
+    bool good = worker->values && worker->pixels && make_workspace(worker, &measurement->engine) &&
+                worker->sums && (worker->isolated || !isolates);
     for (uint32_t i = 0; good && i < model->output_count; i++) {
         worker->sums[i] = calloc(pbit_model_output(model, i).elements, sizeof(int64_t));
         good = worker->sums[i] != NULL;
@@ -440,7 +470,7 @@ static bool make_worker(struct worker *worker, const struct measurement *measure
                                       measurement->request->stop_samples < PBITC_PILOT_PASSES
                                           ? PBITC_PILOT_PASSES
                                           : measurement->request->stop_samples);
-    return good && make_counters(worker, measurement->report);
+    return good && make_counters(worker, measurement->report, measurement->request->batch);
 }
 
 static void add_tally(struct pbitc_tally *sum, const struct pbitc_tally *tally, size_t seeds)

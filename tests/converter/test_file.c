@@ -146,6 +146,24 @@ START_TEST(what_cannot_be_read_is_reported)
 }
 END_TEST
 
+START_TEST(plain_files_are_mapped)
+{
+    struct pbitc_file files[] = {{path_a, "some bytes", 10}, {path_b, "", 0}};
+    uint8_t *bytes;
+    size_t size;
+    ck_assert_int_eq(pbitc_files_write(files, 2, diagnostics), PBIT_OK);
+    ck_assert(pbitc_file_map(path_a, &bytes, &size));
+    ck_assert_uint_eq(size, 10);
+    ck_assert_int_eq(pbitc_files_write(&(struct pbitc_file){path_a, "others", 6}, 1, diagnostics), PBIT_OK);
+    ck_assert_mem_eq(bytes, "some bytes", size);
+    pbitc_file_unmap(bytes, size);
+    ck_assert(!pbitc_file_map(path_b, &bytes, &size)); // empty
+    ck_assert(!pbitc_file_map("no such file", &bytes, &size));
+    ck_assert(!pbitc_file_map(directory, &bytes, &size));
+    ck_assert(!pbitc_file_map("/dev/null", &bytes, &size));
+}
+END_TEST
+
 START_TEST(directories_are_made_with_those_above)
 {
     char inner[100];
@@ -183,6 +201,7 @@ int main(void)
     tcase_add_test(tests, an_interruption_leaves_the_old_file);
     tcase_add_test(tests, devices_are_written_to_not_replaced);
     tcase_add_test(tests, what_cannot_be_read_is_reported);
+    tcase_add_test(tests, plain_files_are_mapped);
     tcase_add_test(tests, directories_are_made_with_those_above);
     tcase_add_test(tests, hash_is_fnv1a);
     Suite *suite = suite_create("file");
