@@ -5,7 +5,6 @@
 #include "passes/pass_support.h"
 
 #include "passes/calibration_run.h"
-#include "passes/moments.h"
 #include "passes/neuron_function.h"
 
 #include <math.h>
@@ -296,25 +295,6 @@ static enum pbit_status set_range(struct pbitc_graph *graph, struct pbitc_contex
                : pbitc_out_of_memory(context);
 }
 
-/// Lists the layers' outputs in context->means and measures them: correct-bias brings the p-bit network's to
-/// the same.
-static enum pbit_status measure_layers(struct pbitc_graph *graph, struct pbitc_context *context)
-{
-    PBITC_FOR_EACH_NODE(node, graph)
-    {
-        const struct pbitc_value *output = node->outputs[0];
-        if (!pbitc_is_linear_layer(node) || output->shape.rank < 2)
-            continue;
-        struct pbitc_mean *mean = pbitc_arena_allocate(graph->arena, 1, sizeof(*mean));
-        double *values = pbitc_arena_allocate(graph->arena, (size_t)output->shape.dims[1], sizeof(double));
-        if (!mean || !values)
-            return pbitc_out_of_memory(context);
-        *mean = (struct pbitc_mean){output, (size_t)output->shape.dims[1], values, context->means};
-        context->means = mean;
-    }
-    return pbitc_gather_means(graph, context, false, context->means);
-}
-
 static enum pbit_status keep_outputs(struct pbitc_graph *graph, struct pbitc_context *context)
 {
     size_t images = pbitc_calibration_images(context, OUTPUT_IMAGES);
@@ -370,8 +350,6 @@ enum pbit_status pbitc_calibrate(struct pbitc_graph *graph, struct pbitc_context
     status = observe(graph, context, targets);
     for (struct target *target = targets; target && status == PBIT_OK; target = target->next)
         status = set_range(graph, context, target);
-    if (status == PBIT_OK)
-        status = measure_layers(graph, context);
     if (status == PBIT_OK)
         status = keep_outputs(graph, context);
     *changed = status == PBIT_OK;

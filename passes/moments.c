@@ -1,16 +1,16 @@
 #include "passes/moments.h"
 
-#include "passes/calibration_run.h"
 #include "passes/operators/window.h"
 #include "passes/pass_support.h"
 
 #include <cblas.h>
+#include <lapacke.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    IMAGES = 512,   ///< of the calibration images, at most
-    POSITIONS = 64, ///< output positions of a Conv looked at per image, at most
+    POSITIONS = 32, ///< output positions of a Conv looked at per image, at most
     ROWS = 1024,    ///< rows of x gathered before they are multiplied
 };
 
@@ -76,8 +76,8 @@ static void gather_conv(struct pbitc_moments *moments, const struct pbitc_window
     }
 }
 
-static enum pbit_status gather(struct pbitc_context *context, struct pbitc_moments *moments,
-                               const struct pbitc_tensor *x, size_t first)
+enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_moments *moments,
+                                   const struct pbitc_tensor *x, size_t first)
 {
     const struct pbitc_node *layer = moments->layer;
     size_t images = (size_t)x->shape.dims[0], elements = (size_t)pbitc_shape_elements(&x->shape) / images;
@@ -108,77 +108,91 @@ static enum pbit_status gather(struct pbitc_context *context, struct pbitc_momen
     return PBIT_OK;
 }
 
-/// T passes of m draws scatter like one pass of m * T.
-static uint32_t total_draws(const struct pbitc_context *context)
+// ---- what rounding needs of them
+
+/// Share of the mean variance that is added to every variance, so that the covariance can be inverted.
+static const float DAMPING = 0.01f;
+
+/// covariance[n][n] (upper triangle) becomes the upper Cholesky factor of its damped inverse. False: it
+/// cannot.
+static bool invert(float *covariance, size_t n)
 {
-    uint64_t draws = (uint64_t)context->options->draws * context->options->samples;
-    return draws < PBIT_DRAWS_LIMIT ? (uint32_t)draws : PBIT_DRAWS_LIMIT;
+    double trace = 0;
+    for (size_t i = 0; i < n; i++)
+        trace += covariance[i * n + i];
+    float damping = DAMPING * (float)(trace / (double)n);
+    for (size_t i = 0; i < n; i++)
+        covariance[i * n + i] += damping;
+    lapack_int order = (lapack_int)n;
+    // LAPACK's own (column-major) names: the upper triangle of rows is the lower one of columns.
+    return trace > 0 && LAPACKE_spotrf(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0 &&
+           LAPACKE_spotri(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0 &&
+           LAPACKE_spotrf(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0;
 }
 
-static enum pbit_status gather_layers(struct pbitc_context *context, const struct pbitc_batch *batch,
-                                      void *state)
+struct ranked {
+    float variance;
+    uint32_t index;
+};
+
+static int compare_ranked(const void *a, const void *b)
 {
-    for (struct pbitc_moments *layer = state; layer; layer = layer->next) {
-        const struct pbitc_tensor *x = pbitc_interpreter_value(batch->interpreter, layer->layer->inputs[0]);
-        enum pbit_status status = gather(context, layer, x, batch->first);
-        if (status != PBIT_OK)
-            return status;
+    const struct ranked *x = a, *y = b;
+    if (x->variance != y->variance)
+        return x->variance < y->variance ? 1 : -1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/// Fills order[n]: the inputs from the largest variance to the smallest.
+static bool rank_inputs(struct pbitc_statistics *statistics, size_t n)
+{
+    struct ranked *ranked = malloc(n * sizeof(*ranked));
+    if (!ranked)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        ranked[i] = (struct ranked){statistics->variance[i], (uint32_t)i};
+    qsort(ranked, n, sizeof(*ranked), compare_ranked);
+    for (size_t i = 0; i < n; i++)
+        statistics->order[i] = ranked[i].index;
+    free(ranked);
+    return true;
+}
+
+/// covariance[n][n], upper triangle, in the order of ranks.
+static void fill_covariance(const struct pbitc_moments *moments, const float *product,
+                            const struct pbitc_statistics *statistics, float *covariance)
+{
+    size_t n = moments->fan_in.count;
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a; b < n; b++) {
+            size_t i = statistics->order[a], j = statistics->order[b];
+            float sum = i < j ? product[i * n + j] : product[j * n + i];
+            covariance[a * n + b] =
+                (float)(sum / moments->count - (double)statistics->mean[i] * statistics->mean[j]);
+        }
+}
+
+bool pbitc_find_statistics(const struct pbitc_moments *moments, size_t group, bool compensate,
+                           struct pbitc_statistics *statistics)
+{
+    size_t n = moments->fan_in.count;
+    statistics->factor = NULL;
+    bool known = moments->product && moments->count > 0;
+    const float *product = known ? moments->product + group * n * n : NULL;
+    for (size_t i = 0; i < n; i++) {
+        statistics->mean[i] = known ? (float)(moments->sum[group * n + i] / moments->count) : 0;
+        // A share for all alike, so that the steps of inputs that never changed are not left to chance.
+        statistics->variance[i] = known ? fmaxf((float)(product[i * n + i] / moments->count -
+                                                        (double)statistics->mean[i] * statistics->mean[i]),
+                                                0) +
+                                              1e-6f
+                                        : 1;
     }
-    return PBIT_OK;
-}
-
-enum pbit_status pbitc_gather_moments(struct pbitc_graph *graph, struct pbitc_context *context,
-                                      struct pbitc_moments *layers)
-{
-    size_t count = 0;
-    for (const struct pbitc_moments *layer = layers; layer; layer = layer->next)
-        count++;
-    const struct pbitc_value **watched = pbitc_arena_allocate(graph->arena, count, sizeof(*watched));
-    if (!watched)
-        return pbitc_out_of_memory(context);
-    struct pbitc_calibration_run run = {"quantize-weights", IMAGES, total_draws(context), 1, watched, 0,
-                                        gather_layers,      layers};
-    for (const struct pbitc_moments *layer = layers; layer; layer = layer->next)
-        watched[run.watched_count++] = layer->layer->inputs[0];
-    return pbitc_run_calibration(graph, context, &run);
-}
-
-// ---- means of layer outputs
-
-static enum pbit_status add_means(struct pbitc_context *context, const struct pbitc_batch *batch, void *state)
-{
-    (void)context;
-    for (struct pbitc_mean *mean = state; mean; mean = mean->next) {
-        const struct pbitc_tensor *y = pbitc_interpreter_value(batch->interpreter, mean->value);
-        size_t rows = batch->images * mean->channels, pixels = (size_t)pbitc_shape_elements(&y->shape) / rows;
-        double share = 1 / ((double)pixels * (double)batch->total);
-        for (size_t row = 0; row < rows; row++)
-            for (size_t p = 0; p < pixels; p++)
-                mean->mean[row % mean->channels] += share * ((const float *)y->data)[row * pixels + p];
+    if (!rank_inputs(statistics, n))
+        return false;
+    if (known && compensate) {
+        fill_covariance(moments, product, statistics, statistics->memory);
+        statistics->factor = invert(statistics->memory, n) ? statistics->memory : NULL;
     }
-    return PBIT_OK;
-}
-
-enum pbit_status pbitc_gather_means(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
-                                    struct pbitc_mean *means)
-{
-    size_t count = 0;
-    for (const struct pbitc_mean *mean = means; mean; mean = mean->next)
-        count++;
-    const struct pbitc_value **watched = pbitc_arena_allocate(graph->arena, count, sizeof(*watched));
-    if (!watched)
-        return pbitc_out_of_memory(context);
-    struct pbitc_calibration_run run = {drawn ? "correct-bias" : "calibrate",
-                                        IMAGES,
-                                        drawn ? total_draws(context) : 0,
-                                        1,
-                                        watched,
-                                        0,
-                                        add_means,
-                                        means};
-    for (const struct pbitc_mean *mean = means; mean; mean = mean->next) {
-        memset(mean->mean, 0, mean->channels * sizeof(double));
-        watched[run.watched_count++] = mean->value;
-    }
-    return pbitc_run_calibration(graph, context, &run);
+    return true;
 }

@@ -15,17 +15,23 @@ struct pbitc_moments {
     double count;   ///< rows seen, per group
     double *sum;    ///< [groups][n]
     float *product; ///< [groups][n][n], sum of x x^T, upper triangle
-    struct pbitc_moments *next;
 };
 
-/// Runs the graph on the calibration images with p-bits drawn at the options' m and T, and gathers the
-/// moments of every layer in the list.
-enum pbit_status pbitc_gather_moments(struct pbitc_graph *graph, struct pbitc_context *context,
-                                      struct pbitc_moments *layers);
+/// Adds a batch of the layer's input, x[images][...], the first of them calibration image `first`. sum and
+/// product must be zeroed before the first call.
+enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_moments *moments,
+                                   const struct pbitc_tensor *x, size_t first);
 
-/// Runs the graph on the first calibration images and fills in the means of the listed values. `drawn`:
-/// p-bits are drawn at the options' m and T; else they give their mean.
-enum pbit_status pbitc_gather_means(struct pbitc_graph *graph, struct pbitc_context *context, bool drawn,
-                                    struct pbitc_mean *means);
+/// What rounding needs to know of the inputs of a group of outputs; arrays of the caller.
+struct pbitc_statistics {
+    float *mean, *variance; ///< [n]
+    uint32_t *order;        ///< [n] the inputs from the largest variance to the smallest
+    float *memory;          ///< [n][n]; NULL: no factor
+    const float *factor;    ///< upper Cholesky factor of the inverse covariance, in this order; NULL: none
+};
+
+/// Without moments the inputs count alike. `compensate`: find the factor. False: out of memory.
+bool pbitc_find_statistics(const struct pbitc_moments *moments, size_t group, bool compensate,
+                           struct pbitc_statistics *statistics);
 
 #endif

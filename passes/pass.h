@@ -63,14 +63,6 @@ struct pbitc_range {
     struct pbitc_range *next;
 };
 
-/// Mean of a layer's output over calibration images and pixels, per channel (axis 1).
-struct pbitc_mean {
-    const struct pbitc_value *value;
-    size_t channels;
-    double *mean; ///< [channels]
-    struct pbitc_mean *next;
-};
-
 /// What allocate-draws chose for a neuron (a node name of the ONNX file).
 struct pbitc_layer_draws {
     const char *node;
@@ -84,7 +76,6 @@ struct pbitc_context {
     struct pbitc_range *ranges; ///< set by `calibrate`, in the graph's arena
     const float
         *float_outputs; ///< output 0 of the float network on the first calibration images, set by `calibrate`
-    struct pbitc_mean *means; ///< of the float network's layers, set by `calibrate`, for `correct-bias`
     struct pbitc_layer_draws *layer_draws; ///< set by `allocate-draws`, in the graph's arena
     const char *metadata;                  ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;

@@ -14,14 +14,18 @@ static const float DEFAULT_NOISE = 1.0f / 32;
 static const char *const kind_names[] = {
     [PBITC_NEURON_PBIT] = "pbit", [PBITC_NEURON_NOISY] = "noisy", [PBITC_NEURON_EXACT] = "exact"};
 
+/// Bounds of Clip that are infinite need not be said.
+static bool set_parameter(struct pbitc_graph *graph, struct pbitc_node *pbit, const char *name, float value)
+{
+    return !isfinite(value) || pbitc_node_set_float(graph, pbit, name, value);
+}
+
 static bool set_function(struct pbitc_graph *graph, struct pbitc_node *pbit,
                          const struct pbitc_function *function)
 {
-    if (!pbitc_node_set_string(graph, pbit, "function", function->activation->name))
-        return false;
-    // Clip's bounds are the range's own; other parameters belong to f.
-    return function->activation->linear || (pbitc_node_set_float(graph, pbit, "alpha", function->alpha) &&
-                                            pbitc_node_set_float(graph, pbit, "beta", function->beta));
+    return pbitc_node_set_string(graph, pbit, "function", function->activation->name) &&
+           set_parameter(graph, pbit, "alpha", function->alpha) &&
+           set_parameter(graph, pbit, "beta", function->beta);
 }
 
 static bool set_sampling(struct pbitc_graph *graph, const struct pbitc_context *context,

@@ -1,0 +1,24 @@
+// Rounding of the weights of one output to b_w bits: steps, and integers whose errors make up for each other.
+#ifndef PBITC_ROUND_WEIGHTS_H
+#define PBITC_ROUND_WEIGHTS_H
+
+#include "passes/moments.h"
+
+/// Where the integers of an output go, and how they are found.
+struct pbitc_row {
+    int bits;         ///< b_w, 1..8
+    bool clips;       ///< steps may clip where that lowers the error
+    size_t n, group;  ///< weights; weights per step
+    int8_t *integers; ///< [n]
+    uint8_t *factors; ///< [ceil(n / group)], or NULL with one step for all
+    float *scale;     ///< the step that the factors multiply
+};
+
+/// Step of weight i.
+float pbitc_row_step(const struct pbitc_row *row, size_t i);
+
+/// Rounds weights[n]. scratch: float[4 n].
+void pbitc_round_row(const struct pbitc_row *row, const float *weights,
+                     const struct pbitc_statistics *statistics, float *scratch);
+
+#endif
