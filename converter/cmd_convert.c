@@ -1,12 +1,11 @@
 // pbitc convert: from an ONNX model to a .pbit file.
 #include "converter/command.h"
+#include "converter/conversion_summary.h"
 #include "converter/data/readers.h"
+#include "converter/energy/energy_constants.h"
 #include "converter/file.h"
 #include "converter/float_model.h"
-#include "converter/json.h"
-#include "converter/model_file.h"
 #include "converter/options.h"
-#include "converter/recipe.h"
 #include "converter/shapes.h"
 #include "converter/threads.h"
 
@@ -18,57 +17,52 @@
 /// More images than this do not move the measured ranges, only the time it takes. range= asks for others.
 enum { CALIBRATION_IMAGES = 1000 };
 
-struct arguments {
-    struct pbitc_texts shapes;
-    const char *output, *calibrate, *recipe, *without, *print_after, *draw_budget_text;
-    double draw_budget;
-    int64_t weights, group, draws, samples, threads;
-    int neuron;  ///< enum pbitc_neuron
-    int sampler; ///< index into sampler_names
-    bool timing, blame, json;
-};
-
-static const char *const sampler_names[] = {"iid", "stratified", NULL};
-static const enum pbit_sampler samplers[] = {PBIT_SAMPLER_IID, PBIT_SAMPLER_STRATIFIED};
-enum { DEFAULT_SAMPLER = 1, DEFAULT_DRAWS = 8 };
+enum { DEFAULT_SAMPLER = 1, DEFAULT_WEIGHTS = 4, DEFAULT_GROUP = 0, DEFAULT_DRAWS = 8, DEFAULT_SAMPLES = 1 };
 
 static const struct pbitc_option options[] = {
     {"output", 'o', "FILE.pbit", "where to write the result", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, output), .required = true},
+     offsetof(struct pbitc_convert_arguments, output), .required = true},
     {"calibrate", 0, "DATA",
      "images on which ranges are measured: the first 1000, or range=;\nnever test images. A quantized model "
      "can do without: its own scales\nsay the ranges",
-     PBITC_OPTION_TEXT, offsetof(struct arguments, calibrate), .required = false},
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, calibrate), .required = false},
     {"weights", 0, "BITS", "bits of a weight, 1..8 (4)", PBITC_OPTION_INTEGER,
-     offsetof(struct arguments, weights), .minimum = 1, .maximum = 8},
+     offsetof(struct pbitc_convert_arguments, weights), .minimum = 1, .maximum = 8},
     {"group", 0, "N", "weights per group along the fan-in; 0: one scale per output\nchannel (0)",
-     PBITC_OPTION_INTEGER, offsetof(struct arguments, group), .minimum = 0, .maximum = 65536},
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_convert_arguments, group), .minimum = 0, .maximum = 65536},
     {"draws", 0, "m", "default p-bits per neuron and pass, 1..255 (8)", PBITC_OPTION_INTEGER,
-     offsetof(struct arguments, draws), .minimum = 1, .maximum = PBIT_DRAWS_LIMIT},
+     offsetof(struct pbitc_convert_arguments, draws), .minimum = 1, .maximum = PBIT_DRAWS_LIMIT},
     {"samples", 0, "T", "default passes of the network, 1..65535 (1)", PBITC_OPTION_INTEGER,
-     offsetof(struct arguments, samples), .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
+     offsetof(struct pbitc_convert_arguments, samples), .minimum = 1, .maximum = PBIT_SAMPLES_LIMIT},
     {"draw-budget", 0, "D",
      "draws per synapse and image, on average: each layer draws what it\nneeds, all together D; m is D / T "
      "then, if --draws does not say",
-     PBITC_OPTION_TEXT, offsetof(struct arguments, draw_budget_text), .required = false},
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, draw_budget_text), .required = false},
+    {"target-drop", 0, "X",
+     "find the cheapest m, bits of weights and shares of draws that lose\nno more than X (0..1) of the float "
+     "model's accuracy; half of DATA\ncalibrates, the other half checks. Options given stay as they are",
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, target_text), .required = false},
+    PBITC_ENERGY_OPTIONS(struct pbitc_convert_arguments, preset, constants),
+    {"write-recipe", 0, "R.json", "write what was chosen as a recipe, for --recipe", PBITC_OPTION_TEXT,
+     offsetof(struct pbitc_convert_arguments, write_recipe), .required = false},
     {"neuron", 0, "KIND", "what activations become: pbit, noisy (8 bits and noise) or exact\n(8 bits) (pbit)",
-     PBITC_OPTION_CHOICE, offsetof(struct arguments, neuron), .choices = pbitc_neuron_names},
+     PBITC_OPTION_CHOICE, offsetof(struct pbitc_convert_arguments, neuron), .choices = pbitc_neuron_names},
     {"sampler", 0, "NAME", "iid or stratified (stratified)", PBITC_OPTION_CHOICE,
-     offsetof(struct arguments, sampler), .choices = sampler_names},
+     offsetof(struct pbitc_convert_arguments, sampler), .choices = pbitc_sampler_choices},
     {"recipe", 0, "R.json", "what to do differently in single layers, see below", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, recipe), .required = false},
+     offsetof(struct pbitc_convert_arguments, recipe), .required = false},
     {"without", 0, "PASS,...", "leave out these passes or steps, of those marked with * below",
-     PBITC_OPTION_TEXT, offsetof(struct arguments, without), .required = false},
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, without), .required = false},
     {"print-after", 0, "PASS", "print the graph after this pass, or after all", PBITC_OPTION_TEXT,
-     offsetof(struct arguments, print_after), .required = false},
+     offsetof(struct pbitc_convert_arguments, print_after), .required = false},
     {"timing", 0, NULL, "print how long each pass took", PBITC_OPTION_FLAG,
-     offsetof(struct arguments, timing), .required = false},
+     offsetof(struct pbitc_convert_arguments, timing), .required = false},
     {"blame", 0, NULL, "print what each pass cost in output error", PBITC_OPTION_FLAG,
-     offsetof(struct arguments, blame), .required = false},
-    PBITC_SHAPE_OPTION(struct arguments, shapes),
-    PBITC_THREADS_OPTION(struct arguments, threads),
+     offsetof(struct pbitc_convert_arguments, blame), .required = false},
+    PBITC_SHAPE_OPTION(struct pbitc_convert_arguments, shapes),
+    PBITC_THREADS_OPTION(struct pbitc_convert_arguments, threads),
     {"json", 0, NULL, "print the summary as JSON on standard output", PBITC_OPTION_FLAG,
-     offsetof(struct arguments, json), .required = false},
+     offsetof(struct pbitc_convert_arguments, json), .required = false},
 };
 
 static void print_details(FILE *stream)
@@ -77,7 +71,8 @@ static void print_details(FILE *stream)
     fputs("\nA recipe is JSON; keys that are left out follow the options above:\n"
           "  {\"layers\": {\"conv1\": {\"weights\": 4, \"group\": 64},\n"
           "              \"relu1\": {\"neuron\": \"pbit\", \"draws\": 2.5, \"rho\": 0.5}}}\n"
-          "where draws is a factor of m and rho the noise amplitude, 0..1.\n\nPasses, in this order, and "
+          "where draws is a factor of m and rho the noise amplitude, 0..1. Beside layers it may have\n"
+          "weights, group, draws and samples, for options that are not given.\n\nPasses, in this order, and "
           "steps of the pass before them:\n",
           stream);
     size_t count;
@@ -97,23 +92,7 @@ static const struct pbitc_usage usage = {
     .details = print_details,
 };
 
-/// Everything that a conversion holds on to.
-struct conversion {
-    const struct arguments *arguments;
-    struct pbitc_diagnostics *diagnostics;
-    const char *path; ///< of the model
-    struct pbitc_model_file model;
-    struct pbitc_recipe recipe;
-    struct pbitc_dataset *dataset; ///< of the calibration images; NULL: none
-    float *values;
-    char *metadata;
-    uint64_t without;    ///< pbitc_options
-    bool lacks_images;   ///< nothing says the ranges of the model's values
-    const uint8_t *file; ///< the result, in the graph's arena
-    size_t file_bytes;
-};
-
-static enum pbit_status check_input(struct conversion *conversion)
+static enum pbit_status check_input(struct pbitc_conversion *conversion)
 {
     const struct pbitc_graph *graph = conversion->model.graph;
     const struct pbitc_value *input = graph->input_count ? graph->inputs[0] : NULL;
@@ -124,10 +103,25 @@ static enum pbit_status check_input(struct conversion *conversion)
                                      conversion->diagnostics);
 }
 
-/// Reads recipe and data. When they have faults, those of the model are listed along with them.
-static enum pbit_status prepare(struct conversion *conversion)
+/// With labels where --target-drop can use them and the data has some.
+static enum pbit_status load_images(struct pbitc_conversion *conversion, struct pbitc_data_request *request)
 {
-    const struct arguments *arguments = conversion->arguments;
+    struct pbitc_diagnostics *unseen = conversion->arguments->target_text ? pbitc_diagnostics_create() : NULL;
+    enum pbit_status status = PBIT_ERROR_FORMAT;
+    request->labels = true;
+    if (unseen)
+        status = pbitc_dataset_load(request, unseen, &conversion->dataset);
+    pbitc_diagnostics_destroy(unseen);
+    request->labels = false;
+    return status == PBIT_OK || status == PBIT_ERROR_STOPPED
+               ? status
+               : pbitc_dataset_load(request, conversion->diagnostics, &conversion->dataset);
+}
+
+/// Reads recipe and data. When they have faults, those of the model are listed along with them.
+static enum pbit_status prepare(struct pbitc_conversion *conversion)
+{
+    struct pbitc_convert_arguments *arguments = conversion->arguments;
     struct pbitc_diagnostics *diagnostics = conversion->diagnostics;
     enum pbit_status recipe = PBIT_OK, data = PBIT_OK;
     if (arguments->recipe)
@@ -138,7 +132,7 @@ static enum pbit_status prepare(struct conversion *conversion)
                                          .limit = CALIBRATION_IMAGES,
                                          .limit_without_range = true};
     if (arguments->calibrate)
-        data = pbitc_dataset_load(&request, diagnostics, &conversion->dataset);
+        data = load_images(conversion, &request);
     if (arguments->calibrate && data == PBIT_OK)
         data = check_input(conversion);
     enum pbit_status status = recipe != PBIT_OK ? recipe : data;
@@ -149,7 +143,7 @@ static enum pbit_status prepare(struct conversion *conversion)
     return status;
 }
 
-static enum pbit_status read_images(struct conversion *conversion)
+static enum pbit_status read_images(struct pbitc_conversion *conversion)
 {
     const struct pbitc_dataset *dataset = conversion->dataset;
     if (!dataset)
@@ -162,196 +156,100 @@ static enum pbit_status read_images(struct conversion *conversion)
     return PBIT_OK;
 }
 
-static void write_operators(struct pbitc_json *json, const struct pbitc_graph *graph)
-{
-    size_t counts[PBITC_OPERATOR_COUNT] = {0};
-    PBITC_FOR_EACH_NODE(node, graph) counts[node->op->id]++;
-    pbitc_json_open_object(json, "operators");
-    for (int id = 0; id < PBITC_OPERATOR_COUNT; id++) {
-        if (counts[id])
-            pbitc_json_integer(json, pbitc_operator_get((enum pbitc_operator_id)id)->name,
-                               (int64_t)counts[id]);
-    }
-    pbitc_json_close_object(json);
-}
-
-/// What the ranges were measured on, and how those images were preprocessed.
-static void write_data(struct pbitc_json *json, const struct pbitc_dataset *dataset)
-{
-    char hash[PBITC_HASH_TEXT];
-    pbitc_json_open_object(json, "calibration");
-    pbitc_json_integer(json, "images", (int64_t)dataset->images);
-    pbitc_json_string(json, "hash", pbitc_hash_text(dataset->hash, hash));
-    pbitc_json_close_object(json);
-    pbitc_json_open_object(json, "data");
-    for (int key = 0; key < PBITC_DATA_PREPROCESSING; key++) {
-        if (dataset->keys.values[key])
-            pbitc_json_string(json, pbitc_data_key_names[key], dataset->keys.values[key]);
-    }
-    pbitc_json_close_object(json);
-}
-
-static void write_metadata(struct pbitc_json *json, const struct conversion *conversion)
-{
-    const struct arguments *arguments = conversion->arguments;
-    char hash[PBITC_HASH_TEXT];
-    pbitc_json_open_object(json, NULL);
-    pbitc_json_string(json, "tool", "pbitc " PBITC_VERSION);
-    pbitc_json_open_object(json, "model");
-    pbitc_json_string(json, "name", pbitc_path_name(conversion->path));
-    pbitc_json_string(json, "hash", pbitc_hash_text(conversion->model.hash, hash));
-    pbitc_json_close_object(json);
-    write_operators(json, conversion->model.graph);
-    pbitc_json_open_object(json, "options");
-    pbitc_json_integer(json, "weights", arguments->weights);
-    pbitc_json_integer(json, "group", arguments->group);
-    pbitc_json_integer(json, "draws", arguments->draws);
-    pbitc_json_integer(json, "samples", arguments->samples);
-    if (arguments->draw_budget > 0)
-        pbitc_json_real(json, "draw_budget", arguments->draw_budget);
-    pbitc_json_string(json, "neuron", pbitc_neuron_names[arguments->neuron]);
-    pbitc_json_string(json, "sampler", sampler_names[arguments->sampler]);
-    if (arguments->without)
-        pbitc_json_string(json, "without", arguments->without);
-    if (conversion->recipe.json)
-        pbitc_json_parsed(json, "recipe", conversion->recipe.json);
-    pbitc_json_close_object(json);
-    if (conversion->dataset)
-        write_data(json, conversion->dataset);
-    pbitc_json_close_object(json);
-}
-
-static enum pbit_status make_metadata(struct conversion *conversion)
-{
-    size_t size;
-    FILE *stream = open_memstream(&conversion->metadata, &size);
-    if (!stream)
-        return pbitc_report_memory(conversion->diagnostics);
-    struct pbitc_json json = {.stream = stream};
-    write_metadata(&json, conversion);
-    bool failed = ferror(stream);
-    return fclose(stream) != 0 || failed ? pbitc_report_memory(conversion->diagnostics) : PBIT_OK;
-}
-
-static enum pbit_status run_passes(struct conversion *conversion)
-{
-    const struct arguments *arguments = conversion->arguments;
-    const struct pbitc_dataset *dataset = conversion->dataset;
-    struct pbitc_options pass_options = {
-        .weight_bits = (int)arguments->weights,
-        .group = (int)arguments->group,
-        .draws = (uint32_t)arguments->draws,
-        .samples = (uint32_t)arguments->samples,
-        .draw_budget = arguments->draw_budget,
-        .neuron = (enum pbitc_neuron)arguments->neuron,
-        .sampler = samplers[arguments->sampler],
-        .threads = pbitc_threads(arguments->threads),
-        .recipe = conversion->recipe.layers,
-        .recipe_count = conversion->recipe.count,
-        .without = conversion->without,
-        .print_after = arguments->print_after,
-        .timing = arguments->timing,
-        .blame = arguments->blame,
-        .talk = stderr,
-    };
-    struct pbitc_calibration calibration = {.values = conversion->values};
-    if (dataset) {
-        calibration.images = dataset->images;
-        calibration.channels = dataset->normalized_channels;
-    }
-    if (dataset && dataset->pixels) {
-        calibration.pixel_offset = dataset->offset;
-        calibration.pixel_step = dataset->step;
-    }
-    struct pbitc_progress progress = {.started = false};
-    bool talks = arguments->print_after || arguments->timing || arguments->blame;
-    struct pbitc_context context = {
-        .options = &pass_options,
-        .calibration = &calibration,
-        .metadata = conversion->metadata,
-        .diagnostics = conversion->diagnostics,
-        // A bar would run into what the passes print.
-        .progress = talks ? pbitc_progress_watch : pbitc_progress_show,
-        .progress_state = &progress,
-    };
-    enum pbit_status status = pbitc_pipeline_run(conversion->model.graph, &context);
-    pbitc_progress_clear(&progress);
-    conversion->file = context.file;
-    conversion->file_bytes = context.file_bytes;
-    return status;
-}
-
-/// What the result holds, as libpbit reads it.
-struct summary {
-    uint64_t weight_layers, neuron_layers, weights;
-    double ratio;
-};
-
-static struct summary sum_up(const struct conversion *conversion, const struct pbit_model *model)
-{
-    struct summary summary = {.ratio = (double)conversion->model.size / (double)conversion->file_bytes};
-    for (uint32_t i = 0; i < model->operation_count; i++) {
-        struct pbit_layer layer = pbit_model_layer(model, i);
-        summary.weight_layers += layer.kind == PBIT_OPERATION_CONV;
-        summary.neuron_layers += layer.kind == PBIT_OPERATION_NEURON && layer.draws;
-        summary.weights += layer.weights;
-    }
-    return summary;
-}
-
-static void print_summary(const struct conversion *conversion, const struct summary *summary)
-{
-    fprintf(stderr, conversion->dataset ? "calibrated on " : "calibrated by the model's own scales");
-    if (conversion->dataset)
-        pbitc_dataset_describe(conversion->dataset, stderr);
-    fprintf(stderr,
-            "\n%s: %zu bytes, the ONNX model has %zu (%.2f times as many)\n"
-            "%" PRIu64 " layers with %" PRIu64 " weights, %" PRIu64 " layers of random neurons\n",
-            conversion->arguments->output, conversion->file_bytes, conversion->model.size, summary->ratio,
-            summary->weight_layers, summary->weights, summary->neuron_layers);
-}
-
-static void write_summary(const struct conversion *conversion, const struct summary *summary)
-{
-    struct pbitc_json json = {.stream = stdout, .indent = 1};
-    char hash[PBITC_HASH_TEXT];
-    pbitc_json_open_object(&json, NULL);
-    pbitc_json_integer(&json, "schema", 1);
-    pbitc_json_string(&json, "tool", "pbitc " PBITC_VERSION);
-    pbitc_json_string(&json, "model_hash", pbitc_hash_text(conversion->model.hash, hash));
-    pbitc_json_integer(&json, "model_bytes", (int64_t)conversion->model.size);
-    pbitc_json_string(
-        &json, "file_hash",
-        pbitc_hash_text(pbitc_hash(PBITC_HASH_START, conversion->file, conversion->file_bytes), hash));
-    pbitc_json_integer(&json, "file_bytes", (int64_t)conversion->file_bytes);
-    pbitc_json_real(&json, "ratio", summary->ratio);
-    pbitc_json_integer(&json, "weight_layers", (int64_t)summary->weight_layers);
-    pbitc_json_integer(&json, "weights", (int64_t)summary->weights);
-    pbitc_json_integer(&json, "neuron_layers", (int64_t)summary->neuron_layers);
-    pbitc_json_integer(&json, "calibration_images",
-                       conversion->dataset ? (int64_t)conversion->dataset->images : 0);
-    pbitc_json_close_object(&json);
-}
-
-static enum pbit_status finish(struct conversion *conversion)
+static enum pbit_status finish(struct pbitc_conversion *conversion, const struct pbitc_made *made)
 {
     struct pbit_model model;
-    if (pbit_model_open(&model, conversion->file, conversion->file_bytes) != PBIT_OK)
+    if (pbit_model_open(&model, made->converted.file, made->converted.bytes) != PBIT_OK)
         return pbitc_report(conversion->diagnostics, PBIT_ERROR_INTERNAL, NULL, NULL, 0, "report this bug",
                             "the passes made a file that libpbit refuses: %s",
-                            pbit_model_problem(conversion->file, conversion->file_bytes));
-    struct pbitc_file file = {conversion->arguments->output, conversion->file, conversion->file_bytes};
+                            pbit_model_problem(made->converted.file, made->converted.bytes));
+    struct pbitc_file file = {conversion->arguments->output, made->converted.file, made->converted.bytes};
     enum pbit_status status = pbitc_files_write(&file, 1, conversion->diagnostics);
     if (status != PBIT_OK)
         return status;
-    struct summary summary = sum_up(conversion, &model);
-    print_summary(conversion, &summary);
-    if (conversion->arguments->json)
-        write_summary(conversion, &summary);
+    return pbitc_conversion_summarize(conversion, made, &model);
+}
+
+/// What the command line leaves open, the recipe says, and else the defaults do.
+static enum pbit_status settle(struct pbitc_conversion *conversion)
+{
+    struct pbitc_convert_arguments *arguments = conversion->arguments;
+    const struct pbitc_recipe_options *recipe = &conversion->recipe.options;
+    bool searched = arguments->target_text != NULL;
+    if (arguments->samples == 0)
+        arguments->samples = recipe->samples > 0 ? recipe->samples : DEFAULT_SAMPLES;
+    if (arguments->group < 0)
+        arguments->group = recipe->group >= 0 ? recipe->group : DEFAULT_GROUP;
+    if (arguments->weights == 0 && (recipe->weights > 0 || !searched))
+        arguments->weights = recipe->weights > 0 ? recipe->weights : DEFAULT_WEIGHTS;
+    double mean = arguments->draw_budget / (double)arguments->samples;
+    if (arguments->draw_budget_text && (mean < 1 || mean > PBIT_DRAWS_LIMIT))
+        return pbitc_report(conversion->diagnostics, PBIT_ERROR_RANGE, NULL, NULL, 0, NULL,
+                            "--draw-budget: with T = %" PRId64 " the budget has to be in %" PRId64
+                            "..%" PRId64,
+                            arguments->samples, arguments->samples, arguments->samples * PBIT_DRAWS_LIMIT);
+    if (arguments->draws == 0)
+        arguments->draws = arguments->draw_budget_text ? (int64_t)round(mean)
+                           : recipe->draws > 0         ? recipe->draws
+                                                       : DEFAULT_DRAWS;
     return PBIT_OK;
 }
 
-static enum pbit_status convert(struct conversion *conversion)
+static void print_refusal(const struct pbitc_conversion *conversion, const struct pbitc_search *search)
+{
+    const struct pbitc_trial *nearest = search->nearest;
+    fprintf(stderr,
+            "pbitc convert: nothing that was tried keeps the drop within %g points; nothing was written\n",
+            100 * conversion->arguments->target);
+    if (nearest)
+        fprintf(stderr, "nearest: %" PRId64 "-bit weights, m = %" PRId64 ", %.2f points lost%s\n",
+                nearest->weights, nearest->draws,
+                100 * (nearest->checked ? fmax(nearest->drops[0], nearest->drops[1]) : nearest->drops[0]),
+                nearest->checked ? " on the worse half" : "");
+}
+
+/// --target-drop: the options become those of the cheapest recipe that holds.
+static enum pbit_status choose_recipe(struct pbitc_conversion *conversion, struct pbitc_search *search)
+{
+    struct pbitc_convert_arguments *arguments = conversion->arguments;
+    enum pbit_status status = pbitc_search_recipe(conversion, search);
+    if (status != PBIT_OK)
+        return status;
+    if (!search->best) {
+        print_refusal(conversion, search);
+        return PBIT_OK;
+    }
+    arguments->weights = search->best->weights;
+    arguments->draws = search->best->draws;
+    arguments->draw_budget = search->best->draw_budget;
+    return PBIT_OK;
+}
+
+static enum pbit_status write_recipe(const struct pbitc_conversion *conversion,
+                                     const struct pbitc_converted *converted)
+{
+    const struct pbitc_convert_arguments *arguments = conversion->arguments;
+    if (!arguments->write_recipe)
+        return PBIT_OK;
+    struct pbitc_recipe_options options = {arguments->weights, arguments->group, arguments->draws,
+                                           arguments->samples};
+    return pbitc_recipe_write(arguments->write_recipe, &conversion->recipe, &options, converted->layer_draws,
+                              conversion->diagnostics);
+}
+
+static enum pbit_status make(struct pbitc_conversion *conversion, const struct pbitc_search *search)
+{
+    struct pbitc_made made = {.search = conversion->arguments->target_text ? search : NULL};
+    if (conversion->dataset)
+        made.images = made.search ? search->half : conversion->dataset->images;
+    enum pbit_status status = pbitc_conversion_run(conversion, conversion->arguments, conversion->model.graph,
+                                                   made.images, false, &made.converted);
+    if (status == PBIT_OK)
+        status = write_recipe(conversion, &made.converted);
+    return status == PBIT_OK ? finish(conversion, &made) : status;
+}
+
+static enum pbit_status convert(struct pbitc_conversion *conversion, struct pbitc_search *search)
 {
     enum pbit_status status =
         pbitc_model_file_open(&conversion->model, conversion->path, conversion->diagnostics);
@@ -372,10 +270,11 @@ static enum pbit_status convert(struct conversion *conversion)
     if (status == PBIT_OK)
         status = read_images(conversion);
     if (status == PBIT_OK)
-        status = make_metadata(conversion);
-    if (status == PBIT_OK)
-        status = run_passes(conversion);
-    return status == PBIT_OK ? finish(conversion) : status;
+        status = settle(conversion);
+    if (status == PBIT_OK && conversion->arguments->target_text)
+        status = choose_recipe(conversion, search);
+    bool refused = conversion->arguments->target_text && !search->best;
+    return status == PBIT_OK && !refused ? make(conversion, search) : status;
 }
 
 static bool is_pass(const char *name)
@@ -406,48 +305,70 @@ static bool parse_without(const char *list, uint64_t *without)
     return ok;
 }
 
-/// Reads --draw-budget and settles m; false after a message.
-static bool read_draw_budget(struct arguments *arguments)
+/// Reads the numbers that are no whole ones; false after a message for each that is wrong.
+static bool read_numbers(struct pbitc_convert_arguments *arguments)
 {
-    const char *text = arguments->draw_budget_text;
-    double least = (double)arguments->samples, most = least * PBIT_DRAWS_LIMIT;
-    if (!text) {
-        arguments->draws = arguments->draws ? arguments->draws : DEFAULT_DRAWS;
-        return true;
+    const char *budget = arguments->draw_budget_text, *target = arguments->target_text;
+    bool good = true;
+    if (budget && !(pbitc_parse_real(budget, &arguments->draw_budget) && arguments->draw_budget >= 1)) {
+        pbitc_usage_error(usage.name, "--draw-budget: '%s' is not a number from 1 on", budget);
+        good = false;
     }
-    if (!pbitc_parse_real(text, &arguments->draw_budget) || arguments->draw_budget < least ||
-        arguments->draw_budget > most) {
-        pbitc_usage_error(usage.name, "--draw-budget: '%s' is not a number in %g..%g (T to 255 T)", text,
-                          least, most);
+    if (target &&
+        !(pbitc_parse_real(target, &arguments->target) && arguments->target >= 0 && arguments->target <= 1)) {
+        pbitc_usage_error(usage.name, "--target-drop: '%s' is not a number in 0..1", target);
+        good = false;
+    }
+    return good;
+}
+
+static bool check_passes(const struct pbitc_convert_arguments *arguments, uint64_t *without)
+{
+    const char *print_after = arguments->print_after;
+    if (print_after && strcmp(print_after, "all") != 0 && !is_pass(print_after)) {
+        pbitc_usage_error(usage.name, "--print-after: there is no pass '%s'; --help lists them", print_after);
         return false;
     }
-    if (!arguments->draws)
-        arguments->draws = (int64_t)round(arguments->draw_budget / least);
-    return true;
+    return parse_without(arguments->without, without);
+}
+
+static bool check_together(const struct pbitc_convert_arguments *arguments)
+{
+    const char *mistake = NULL;
+    if (arguments->blame && !arguments->calibrate)
+        mistake = "--blame needs the images of --calibrate";
+    else if (arguments->target_text && !arguments->calibrate)
+        mistake = "--target-drop needs the images of --calibrate";
+    else if (arguments->target_text && (arguments->draws || arguments->draw_budget_text))
+        mistake = "--target-drop chooses the draws: leave out --draws and --draw-budget";
+    else if (!arguments->target_text && (arguments->preset >= 0 || arguments->constants))
+        mistake = "--preset and --constants belong to --target-drop";
+    else if (arguments->preset >= 0 && arguments->constants)
+        mistake = "--preset and --constants exclude each other";
+    if (mistake)
+        pbitc_usage_error(usage.name, "%s", mistake);
+    return !mistake;
 }
 
 int pbitc_cmd_convert(int argc, char **argv, struct pbitc_diagnostics *diagnostics)
 {
-    struct arguments arguments = {
-        .weights = 4, .draws = 0, .samples = 1, .neuron = PBITC_NEURON_PBIT, .sampler = DEFAULT_SAMPLER};
-    struct conversion conversion = {.arguments = &arguments, .diagnostics = diagnostics};
+    struct pbitc_convert_arguments arguments = {
+        .group = -1, .neuron = PBITC_NEURON_PBIT, .sampler = DEFAULT_SAMPLER, .preset = -1};
+    struct pbitc_conversion conversion = {
+        .arguments = &arguments, .diagnostics = diagnostics, .recipe.options = {-1, -1, -1, -1}};
     int code = pbitc_options_parse(&usage, argc, argv, &arguments, &conversion.path);
     if (code != PBITC_PARSED)
         return code;
-    if (arguments.print_after && strcmp(arguments.print_after, "all") != 0 && !is_pass(arguments.print_after))
-        return pbitc_usage_error(usage.name, "--print-after: there is no pass '%s'; --help lists them",
-                                 arguments.print_after);
-    if (!parse_without(arguments.without, &conversion.without))
+    if (!read_numbers(&arguments) || !check_passes(&arguments, &conversion.without) ||
+        !check_together(&arguments))
         return PBITC_EXIT_USAGE;
-    if (!read_draw_budget(&arguments))
-        return PBITC_EXIT_USAGE;
-    if (arguments.blame && !arguments.calibrate)
-        return pbitc_usage_error(usage.name, "--blame needs the images of --calibrate");
-    enum pbit_status status = convert(&conversion);
+    struct pbitc_search search = {.best = NULL};
+    enum pbit_status status = convert(&conversion, &search);
     code = pbitc_exit_code(status);
+    if (status == PBIT_OK && arguments.target_text && !search.best)
+        code = PBITC_EXIT_GATE;
     if (conversion.lacks_images)
         code = pbitc_usage_error(usage.name, "--calibrate DATA is missing");
-    free(conversion.metadata);
     free(conversion.values);
     pbitc_dataset_destroy(conversion.dataset);
     pbitc_recipe_free(&conversion.recipe);

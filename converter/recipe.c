@@ -4,6 +4,7 @@
 #include "converter/file.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +135,44 @@ static void read_layer(struct check *check, struct pbitc_layer_recipe *layer, co
     cJSON_ArrayForEach(key, item) read_key(check, layer, node, key);
 }
 
+/// The keys beside "layers".
+static const struct option_key {
+    const char *name;
+    size_t offset;
+    double minimum, maximum;
+} option_keys[] = {
+    {"weights", offsetof(struct pbitc_recipe_options, weights), 1, 8},
+    {"group", offsetof(struct pbitc_recipe_options, group), 0, 65536},
+    {"draws", offsetof(struct pbitc_recipe_options, draws), 1, PBIT_DRAWS_LIMIT},
+    {"samples", offsetof(struct pbitc_recipe_options, samples), 1, PBIT_SAMPLES_LIMIT},
+};
+enum { OPTION_KEYS = sizeof(option_keys) / sizeof(*option_keys) };
+
+static int64_t *find_option(struct pbitc_recipe_options *options, size_t key)
+{
+    return (int64_t *)(void *)((char *)options + option_keys[key].offset);
+}
+
+static void read_option(struct check *check, struct pbitc_recipe *recipe, const cJSON *item)
+{
+    size_t key = 0;
+    while (key < OPTION_KEYS && strcmp(option_keys[key].name, item->string) != 0)
+        key++;
+    if (key == OPTION_KEYS) {
+        check->status = pbitc_report(check->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0,
+                                     "the keys are layers, weights, group, draws and samples",
+                                     "unknown key '%s' in %s", item->string, check->path);
+        return;
+    }
+    double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    if (value < option_keys[key].minimum || value > option_keys[key].maximum || value != floor(value))
+        check->status = pbitc_report(check->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0, NULL,
+                                     "'%s' in %s is not a whole number in %g..%g", item->string, check->path,
+                                     option_keys[key].minimum, option_keys[key].maximum);
+    else
+        *find_option(&recipe->options, key) = (int64_t)value;
+}
+
 static void read_layers(struct check *check, struct pbitc_recipe *recipe)
 {
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(recipe->json, "layers"), *item;
@@ -146,9 +185,7 @@ static void read_layers(struct check *check, struct pbitc_recipe *recipe)
     cJSON_ArrayForEach(item, recipe->json)
     {
         if (item != layers)
-            check->status =
-                pbitc_report(check->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0, "the key is layers",
-                             "unknown key '%s' in %s", item->string, check->path);
+            read_option(check, recipe, item);
     }
     recipe->layers = calloc((size_t)cJSON_GetArraySize(layers) + 1, sizeof(*recipe->layers));
     if (!recipe->layers) {
@@ -161,7 +198,7 @@ static void read_layers(struct check *check, struct pbitc_recipe *recipe)
 enum pbit_status pbitc_recipe_load(const char *path, const struct pbitc_graph *graph,
                                    struct pbitc_diagnostics *diagnostics, struct pbitc_recipe *recipe)
 {
-    *recipe = (struct pbitc_recipe){.json = NULL};
+    *recipe = (struct pbitc_recipe){.options = {-1, -1, -1, -1}};
     uint8_t *bytes;
     size_t size;
     struct check check = {path, graph, diagnostics, pbitc_file_read(path, &bytes, &size, diagnostics)};
@@ -179,6 +216,57 @@ enum pbit_status pbitc_recipe_load(const char *path, const struct pbitc_graph *g
     if (check.status != PBIT_OK)
         pbitc_recipe_free(recipe);
     return check.status;
+}
+
+static bool add_draws(cJSON *layers, const struct pbitc_layer_draws *draws)
+{
+    cJSON *layer = cJSON_GetObjectItemCaseSensitive(layers, draws->node);
+    if (!layer)
+        layer = cJSON_AddObjectToObject(layers, draws->node);
+    return layer && cJSON_AddNumberToObject(layer, "draws", (double)draws->factor);
+}
+
+/// NULL when out of memory.
+static cJSON *make_recipe(const struct pbitc_recipe *recipe, const struct pbitc_recipe_options *options,
+                          const struct pbitc_layer_draws *layer_draws)
+{
+    cJSON *json = cJSON_CreateObject(), *layers;
+    bool good = json != NULL;
+    struct pbitc_recipe_options values = *options;
+    for (size_t key = 0; key < OPTION_KEYS && good; key++)
+        good = cJSON_AddNumberToObject(json, option_keys[key].name, (double)*find_option(&values, key));
+    layers = recipe->json ? cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(recipe->json, "layers"), true)
+                          : cJSON_CreateObject();
+    good = good && layers;
+    for (; layer_draws && good; layer_draws = layer_draws->next)
+        good = add_draws(layers, layer_draws);
+    if (!good || !cJSON_AddItemToObject(json, "layers", layers)) {
+        cJSON_Delete(layers);
+        cJSON_Delete(json);
+        return NULL;
+    }
+    return json;
+}
+
+enum pbit_status pbitc_recipe_write(const char *path, const struct pbitc_recipe *recipe,
+                                    const struct pbitc_recipe_options *options,
+                                    const struct pbitc_layer_draws *layer_draws,
+                                    struct pbitc_diagnostics *diagnostics)
+{
+    cJSON *json = make_recipe(recipe, options, layer_draws);
+    char *text = json ? cJSON_Print(json) : NULL;
+    enum pbit_status status = PBIT_OK;
+    if (text) {
+        size_t length = strlen(text);
+        text[length] = '\n'; // in place of the end
+        struct pbitc_file file = {path, (const uint8_t *)text, length + 1};
+        status = pbitc_files_write(&file, 1, diagnostics);
+    } else {
+        status = pbitc_report_memory(diagnostics);
+    }
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return status;
 }
 
 void pbitc_recipe_free(struct pbitc_recipe *recipe)

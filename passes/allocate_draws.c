@@ -319,6 +319,7 @@ static void share_out(struct allocation *allocation, double mean)
 static enum pbit_status keep(const struct allocation *allocation, struct pbitc_graph *graph,
                              struct pbitc_context *context)
 {
+    struct pbitc_layer_draws **end = &context->layer_draws;
     PBITC_FOR_EACH_NODE(node, allocation->graph)
     {
         const struct group *group =
@@ -329,9 +330,9 @@ static enum pbit_status keep(const struct allocation *allocation, struct pbitc_g
         const char *name = pbitc_arena_copy_string(graph->arena, node->name, strlen(node->name));
         if (!draws || !name)
             return pbitc_out_of_memory(context);
-        *draws = (struct pbitc_layer_draws){name, (float)group->draws / (float)context->options->draws,
-                                            context->layer_draws};
-        context->layer_draws = draws;
+        *draws = (struct pbitc_layer_draws){name, (float)group->draws / (float)context->options->draws, NULL};
+        *end = draws;
+        end = &draws->next;
     }
     return PBIT_OK;
 }

@@ -123,6 +123,19 @@ struct pbitc_energy pbitc_energy_of_pbits(const struct pbitc_energy_network *net
     return sum;
 }
 
+double pbitc_energy_mean_draws(const struct pbitc_energy_network *network, uint32_t draws)
+{
+    double synapses = 0, accumulations = 0;
+    for (size_t i = 0; i < network->layer_count; i++) {
+        const struct pbitc_energy_layer *layer = &network->layers[i];
+        if (layer->kind != PBITC_ENERGY_SYNAPSES || layer->input_bits != PBITC_ENERGY_PBITS)
+            continue;
+        synapses += (double)layer->macs;
+        accumulations += (double)layer->macs * draws_of(layer, draws);
+    }
+    return synapses > 0 ? accumulations / synapses : 0;
+}
+
 double pbitc_energy_total(struct pbitc_energy energy, uint32_t samples)
 {
     return energy.first + (samples - 1.0) * energy.further;
