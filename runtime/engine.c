@@ -48,12 +48,13 @@ enum pbit_cpu pbit_cpu_present(void)
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
     static const struct pbit_engine_kernels kernels[PBIT_CPU_NEON + 1] = {
-        [PBIT_CPU_SCALAR] = {"scalar", "", "", 0, 0, 0, NULL, NULL, NULL, NULL},
+        [PBIT_CPU_SCALAR] = {"scalar", "", "", 0, 0, 0, NULL, NULL, NULL, NULL, NULL},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2)},
-        [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", "vpdpbusd", 16, 255, INT16_MAX, KERNELS(avx512)},
+        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2), &pbit_bit_kernels_avx2},
+        [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", "vpdpbusd", 16, 255, INT16_MAX, KERNELS(avx512),
+                             &pbit_bit_kernels_avx512},
 #elif defined(__aarch64__)
-        [PBIT_CPU_NEON] = {"neon", "sdot", "sdot", 4, INT8_MAX, INT16_MAX, KERNELS(neon)},
+        [PBIT_CPU_NEON] = {"neon", "sdot", "sdot", 4, INT8_MAX, INT16_MAX, KERNELS(neon), NULL},
 #endif
     };
     return (unsigned)cpu < sizeof(kernels) / sizeof(kernels[0]) ? &kernels[cpu] : NULL;
@@ -63,6 +64,16 @@ const char *pbit_cpu_name(enum pbit_cpu cpu)
 {
     const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
     return kernels && kernels->name ? kernels->name : "unknown";
+}
+
+/// AVX-512 without VBMI has no large tables.
+static const struct pbit_bit_kernels *bit_kernels(const struct pbit_engine_kernels *kernels)
+{
+#ifdef __x86_64__
+    if (kernels->bits == &pbit_bit_kernels_avx512 && !__builtin_cpu_supports("avx512vbmi"))
+        return &pbit_bit_kernels_avx2;
+#endif
+    return kernels->bits;
 }
 
 static void describe_operation(const struct pbit_model *model, uint32_t index,
@@ -94,6 +105,9 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                  struct pbit_engine_memory *memory)
 {
     const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
+    const struct pbit_bit_kernels *bits = bit_kernels(kernels);
+    struct pbit_bit_plan plan;
+    pbit_bit_plan_make(model, bits ? bits->group : 0, &plan);
     struct pbit_engine *engine = pbit_engine_take(memory, sizeof(*engine));
     struct pbit_engine_operation *operations =
         pbit_engine_take(memory, model->operation_count * sizeof(*operations));
@@ -106,6 +120,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
             pbit_pack_conv(memory, model, kernels->lanes, operation);
         if (kernels->lanes && operation->operation.kind == PBIT_OPERATION_NEURON)
             pbit_pack_neuron(memory, model, operation);
+        pbit_pack_bits(memory, model, bits, &plan, i, operation);
         scratch = scratch_of(operation) > scratch ? scratch_of(operation) : scratch;
     }
     if (!memory->base)
@@ -116,10 +131,12 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
     *engine =
         (struct pbit_engine){.model = *model,
                              .kernels = kernels,
+                             .bits = bits,
                              .operations = operations,
                              .tensor_random = tensor_random,
                              .scratch_bytes = scratch,
                              .tensors_bytes = round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
+    engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     return engine;
 }
 
@@ -147,33 +164,27 @@ enum pbit_status pbit_engine_create(const struct pbit_model *model, enum pbit_cp
     return PBIT_OK;
 }
 
-/// Passes that run at once when `images` images do.
+/// Images and passes that run at once, so that what they share stays in cache.
+static size_t images_at_once(size_t images)
+{
+    return images < PBIT_ENGINE_INSTANCES ? images : PBIT_ENGINE_INSTANCES;
+}
+
 static uint32_t passes_at_once(size_t images)
 {
-    return images < PBIT_ENGINE_INSTANCES ? (uint32_t)(PBIT_ENGINE_INSTANCES / images) : 1;
+    return (uint32_t)(PBIT_ENGINE_INSTANCES / images_at_once(images));
 }
 
 size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images)
 {
-    size_t instances = images * (1 + passes_at_once(images ? images : 1));
-    return instances * engine->tensors_bytes + engine->scratch_bytes + 2 * PBIT_ENGINE_ALIGNMENT;
+    images += images == 0;
+    size_t instances = images + images_at_once(images) * passes_at_once(images);
+    return instances * engine->tensors_bytes + engine->scratch_bytes + engine->bits_bytes +
+           3 * PBIT_ENGINE_ALIGNMENT;
 }
 
-/// A block of instances: image i / passes in pass first_pass + i % passes.
-struct block {
-    const struct pbit_engine *engine;
-    const struct pbit_options *options;
-    const uint8_t *const *inputs;
-    uint8_t *fixed, *random; ///< tensors that are the same in every pass, by image; the others, by instance
-    uint8_t *scratch;
-    size_t images;
-    uint32_t passes, first_pass;
-    uint32_t draws;
-    enum pbit_sampler sampler;
-};
-
-static const uint8_t *input_of(const struct block *block, uint32_t tensor_index,
-                               const struct pbit_tensor *tensor, size_t instance)
+const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t tensor_index,
+                                 const struct pbit_tensor *tensor, size_t instance)
 {
     const struct pbit_engine *engine = block->engine;
     size_t image = instance / block->passes;
@@ -184,10 +195,11 @@ static const uint8_t *input_of(const struct block *block, uint32_t tensor_index,
     return tensors + tensor->workspace_offset;
 }
 
-static uint8_t *output_of(const struct block *block, const struct pbit_engine_operation *operation,
+static uint8_t *output_of(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                           size_t instance)
 {
-    return (uint8_t *)(uintptr_t)input_of(block, operation->operation.output, &operation->output, instance);
+    return (uint8_t *)(uintptr_t)pbit_block_tensor(block, operation->operation.output, &operation->output,
+                                                   instance);
 }
 
 static void copy_padded(const struct pbit_engine_operation *operation, const uint8_t *in, uint8_t *to)
@@ -214,7 +226,7 @@ static int is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_
     return levels > kernels->most_levels || levels * conv->largest_weight > kernels->most_product;
 }
 
-static void convolve_pixels(const struct block *block, const struct pbit_engine_operation *operation,
+static void convolve_pixels(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                             const int32_t *multipliers, struct pbit_pixels *pixels)
 {
     pixels->wide = is_wide(block->engine->kernels, &operation->conv,
@@ -224,7 +236,7 @@ static void convolve_pixels(const struct block *block, const struct pbit_engine_
 }
 
 /// One pixel of output: the instances are the pixels.
-static void convolve_dense(const struct block *block, const struct pbit_engine_operation *operation,
+static void convolve_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                            size_t instances, const int32_t *multipliers, uint8_t *scratch)
 {
     size_t padded =
@@ -234,10 +246,12 @@ static void convolve_dense(const struct block *block, const struct pbit_engine_o
     for (size_t first = 0, count; first < instances; first += count) {
         count = instances - first < PBIT_ENGINE_INSTANCES ? instances - first : PBIT_ENGINE_INSTANCES;
         for (size_t i = 0; copied && i < count; i++)
-            copy_padded(operation, input_of(block, operation->input_index, &operation->input, first + i),
+            copy_padded(operation,
+                        pbit_block_tensor(block, operation->input_index, &operation->input, first + i),
                         scratch + i * padded);
         struct pbit_pixels pixels = {
-            .in = copied ? scratch : input_of(block, operation->input_index, &operation->input, first),
+            .in =
+                copied ? scratch : pbit_block_tensor(block, operation->input_index, &operation->input, first),
             .in_stride = copied ? padded : block->engine->tensors_bytes,
             .out = (int32_t *)output_of(block, operation, first),
             .out_stride = block->engine->tensors_bytes / sizeof(int32_t),
@@ -247,12 +261,12 @@ static void convolve_dense(const struct block *block, const struct pbit_engine_o
     }
 }
 
-static void convolve_image(const struct block *block, const struct pbit_engine_operation *operation,
+static void convolve_image(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                            size_t instance, const int32_t *multipliers, uint8_t *scratch)
 {
     const struct pbit_packed_conv *conv = &operation->conv;
     const struct pbit_window *window = &operation->operation.window;
-    const uint8_t *in = input_of(block, operation->input_index, &operation->input, instance);
+    const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, instance);
     int32_t *out = (int32_t *)output_of(block, operation, instance);
     size_t channels = operation->input.channels, line = operation->padded.width * channels;
     if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
@@ -272,7 +286,7 @@ static void convolve_image(const struct block *block, const struct pbit_engine_o
     }
 }
 
-static void convolve_depthwise(const struct block *block, const struct pbit_engine_operation *operation,
+static void convolve_depthwise(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                                uint32_t levels, size_t instances)
 {
     int32_t *multipliers = (int32_t *)block->scratch;
@@ -280,7 +294,7 @@ static void convolve_depthwise(const struct block *block, const struct pbit_engi
     for (uint32_t k = 0; k < operation->output.channels; k++)
         multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
     for (size_t i = 0; i < instances; i++) {
-        const uint8_t *in = input_of(block, operation->input_index, &operation->input, i);
+        const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, i);
         if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
             copy_padded(operation, in, scratch);
             in = scratch;
@@ -304,7 +318,7 @@ const char *pbit_engine_instruction(const struct pbit_engine *engine, uint32_t i
                : engine->kernels->instruction;
 }
 
-static void convolve(const struct block *block, const struct pbit_engine_operation *operation,
+static void convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                      size_t instances)
 {
     const struct pbit_packed_conv *conv = &operation->conv;
@@ -316,7 +330,7 @@ static void convolve(const struct block *block, const struct pbit_engine_operati
     if (!operation->packed) {
         for (size_t i = 0; i < instances; i++)
             pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
-                      levels, input_of(block, operation->input_index, &operation->input, i),
+                      levels, pbit_block_tensor(block, operation->input_index, &operation->input, i),
                       (int32_t *)output_of(block, operation, i), (int16_t *)block->scratch);
         return;
     }
@@ -332,14 +346,16 @@ static void convolve(const struct block *block, const struct pbit_engine_operati
         convolve_image(block, operation, i, multipliers, scratch);
 }
 
-static void draw(const struct block *block, const struct pbit_engine_operation *operation, size_t instance)
+static void draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                 size_t instance)
 {
     const struct pbit_draw draw = {.seed = block->options->seed,
-                                   .image = block->options->image + instance / block->passes,
+                                   .image = block->first_image + instance / block->passes,
                                    .sample = block->first_pass + (uint32_t)(instance % block->passes),
                                    .levels = pbit_tensor_levels(&operation->output, block->draws),
                                    .sampler = block->sampler};
-    const int32_t *in = (const int32_t *)input_of(block, operation->input_index, &operation->input, instance);
+    const int32_t *in =
+        (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance);
     uint8_t *out = output_of(block, operation, instance);
     if (!operation->packed)
         pbit_neuron(&block->engine->model, &operation->operation, &operation->output, &draw, in, out);
@@ -350,17 +366,17 @@ static void draw(const struct block *block, const struct pbit_engine_operation *
 
 /// Looks at a block from one instance.
 struct instance {
-    const struct block *block;
+    const struct pbit_block *block;
     size_t number;
 };
 
 static const uint8_t *find_tensor(const void *state, uint32_t index, const struct pbit_tensor *tensor)
 {
     const struct instance *instance = state;
-    return input_of(instance->block, index, tensor, instance->number);
+    return pbit_block_tensor(instance->block, index, tensor, instance->number);
 }
 
-static void execute_one(const struct block *block, const struct pbit_engine_operation *operation,
+static void execute_one(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                         size_t number)
 {
     const struct pbit_operation *op = &operation->operation;
@@ -377,14 +393,17 @@ static void execute_one(const struct block *block, const struct pbit_engine_oper
         pbit_execute(&block->engine->model, op, find_tensor, &instance, out);
 }
 
-static void execute(const struct block *block, uint32_t index)
+static void execute(const struct pbit_block *block, uint32_t index)
 {
     const struct pbit_engine_operation *operation = &block->engine->operations[index];
     size_t instances = block->images * block->passes;
-    if (operation->operation.kind == PBIT_OPERATION_CONV)
+    enum pbit_bit_duty duty = pbit_bit_duty(block, operation);
+    if (duty == PBIT_BIT_STAGE)
+        pbit_bit_stage(block, operation);
+    else if (duty == PBIT_BIT_ALL && operation->operation.kind == PBIT_OPERATION_CONV)
         convolve(block, operation, instances);
     for (size_t i = 0; i < instances; i++) {
-        if (operation->operation.kind != PBIT_OPERATION_CONV)
+        if (duty == PBIT_BIT_ALL && operation->operation.kind != PBIT_OPERATION_CONV)
             execute_one(block, operation, i);
         if (block->options->observe)
             block->options->observe(block->options->state, index, output_of(block, operation, i));
@@ -394,7 +413,7 @@ static void execute(const struct block *block, uint32_t index)
 }
 
 /// Adds the outputs of pass first_pass + pass.
-static void add_outputs(const struct block *block, uint32_t pass, int64_t *const *sums)
+static void add_outputs(const struct pbit_block *block, uint32_t pass, int64_t *const *sums)
 {
     const struct pbit_model *model = &block->engine->model;
     for (size_t image = 0; image < block->images; image++) {
@@ -403,22 +422,52 @@ static void add_outputs(const struct block *block, uint32_t pass, int64_t *const
     }
 }
 
-static enum pbit_status run_passes(struct block *block, uint32_t samples, int64_t *const *sums)
+/// Images `first` and the next ones, as many as run at once of `whole`.
+static struct pbit_block take_images(const struct pbit_block *whole, size_t first)
 {
-    const struct pbit_options *options = block->options;
-    uint32_t at_once = options->observe ? 1 : passes_at_once(block->images);
-    for (block->first_pass = 0; block->first_pass < samples; block->first_pass += block->passes) {
-        block->passes = samples - block->first_pass < at_once ? samples - block->first_pass : at_once;
-        for (uint32_t i = block->engine->model.first_random; i < block->engine->model.operation_count; i++)
-            execute(block, i);
-        for (uint32_t pass = 0; pass < block->passes; pass++) {
-            uint32_t done = block->first_pass + pass + 1;
-            add_outputs(block, pass, sums);
-            if (options->after_sample && options->after_sample(options->state, done, sums))
-                return done < samples ? PBIT_ERROR_STOPPED : PBIT_OK;
-        }
+    const struct pbit_model *model = &whole->engine->model;
+    struct pbit_block block = *whole;
+    block.images = whole->images - first < images_at_once(whole->images) ? whole->images - first
+                                                                         : images_at_once(whole->images);
+    block.first_image += first;
+    block.inputs += first * model->input_count;
+    block.fixed += first * whole->engine->tensors_bytes;
+    return block;
+}
+
+/// Passes first_pass .. of all images. Several passes run at once only when all images do, too.
+static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t samples,
+                                        int64_t *const *sums)
+{
+    const struct pbit_options *options = whole->options;
+    const struct pbit_model *model = &whole->engine->model;
+    struct pbit_block block;
+    for (size_t first = 0; first < whole->images; first += block.images) {
+        block = take_images(whole, first);
+        for (uint32_t i = model->first_random; i < model->operation_count; i++)
+            execute(&block, i);
+        if (block.images < whole->images)
+            add_outputs(&block, 0, sums + first * model->output_count);
+    }
+    for (uint32_t pass = 0; pass < whole->passes; pass++) {
+        uint32_t done = whole->first_pass + pass + 1;
+        if (block.images == whole->images)
+            add_outputs(&block, pass, sums);
+        if (options->after_sample && options->after_sample(options->state, done, sums))
+            return done < samples ? PBIT_ERROR_STOPPED : PBIT_OK;
     }
     return PBIT_OK;
+}
+
+static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, int64_t *const *sums)
+{
+    uint32_t at_once = whole->options->observe ? 1 : passes_at_once(whole->images);
+    enum pbit_status status = PBIT_OK;
+    for (; status == PBIT_OK && whole->first_pass < samples; whole->first_pass += whole->passes) {
+        whole->passes = samples - whole->first_pass < at_once ? samples - whole->first_pass : at_once;
+        status = run_some_passes(whole, samples, sums);
+    }
+    return status;
 }
 
 enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct pbit_options *options,
@@ -438,19 +487,27 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
         return PBIT_ERROR_WORKSPACE;
     uint8_t *fixed = workspace;
     uint8_t *random = fixed + images * engine->tensors_bytes;
-    struct block block = {.engine = engine,
-                          .options = options,
-                          .inputs = inputs,
-                          .fixed = fixed,
-                          .random = random,
-                          .scratch = random + images * passes_at_once(images) * engine->tensors_bytes +
-                                     PBIT_ENGINE_ALIGNMENT, // kernels read a little beyond a tensor
-                          .images = images,
-                          .passes = 1,
-                          .draws = budget.draws,
-                          .sampler = budget.sampler};
+    uint8_t *scratch = random + images_at_once(images) * passes_at_once(images) * engine->tensors_bytes +
+                       PBIT_ENGINE_ALIGNMENT; // kernels read a little beyond a tensor
+    struct pbit_block whole = {.engine = engine,
+                               .options = options,
+                               .inputs = inputs,
+                               .fixed = fixed,
+                               .random = random,
+                               .scratch = scratch,
+                               .bits = scratch + round_up(engine->scratch_bytes),
+                               .first_image = options->image,
+                               .images = images,
+                               .passes = 1,
+                               .draws = budget.draws,
+                               .sampler = budget.sampler,
+                               .on_bits = budget.draws == 1 && !options->observe};
+    struct pbit_block block;
     pbit_sums_clear(model, images, sums);
-    for (uint32_t i = 0; i < model->first_random; i++)
-        execute(&block, i);
-    return run_passes(&block, budget.samples, sums);
+    for (size_t first = 0; first < images; first += block.images) {
+        block = take_images(&whole, first);
+        for (uint32_t i = 0; i < model->first_random; i++)
+            execute(&block, i);
+    }
+    return run_passes(&whole, budget.samples, sums);
 }

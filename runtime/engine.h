@@ -2,6 +2,7 @@
 #ifndef PBIT_ENGINE_H
 #define PBIT_ENGINE_H
 
+#include "runtime/engine_bits.h"
 #include "runtime/kernels/fast_kernels.h"
 #include "runtime/kernels/packed_conv.h"
 
@@ -26,6 +27,7 @@ struct pbit_engine_operation {
     struct pbit_depthwise depthwise;
     struct pbit_padded padded;
     struct pbit_fast_neuron neuron;
+    struct pbit_bit_operation bits;
 };
 
 /// The kernels for one kind of processor.
@@ -38,16 +40,19 @@ struct pbit_engine_kernels {
     pbit_depthwise_function *depthwise;
     pbit_fast_neuron_function *draw;
     pbit_fast_maxpool_function *maxpool;
+    const struct pbit_bit_kernels *bits;
 };
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu);
 
 struct pbit_engine {
     struct pbit_model model;
     const struct pbit_engine_kernels *kernels;
+    const struct pbit_bit_kernels *bits;      ///< NULL: none
     struct pbit_engine_operation *operations; ///< [operation_count]
     uint8_t *tensor_random;                   ///< [tensor_count] it differs from pass to pass
     size_t scratch_bytes;                     ///< beyond the tensors
     size_t tensors_bytes;                     ///< of one instance
+    size_t bits_bytes;                        ///< planes and scratch of the layers on bits
 };
 
 /// Memory that is only counted while `base` is NULL.
@@ -58,11 +63,49 @@ struct pbit_engine_memory {
 /// `bytes` at a multiple of PBIT_ENGINE_ALIGNMENT, or NULL while counting.
 void *pbit_engine_take(struct pbit_engine_memory *memory, size_t bytes);
 
+/// A block of instances: image i / passes in pass first_pass + i % passes.
+struct pbit_block {
+    const struct pbit_engine *engine;
+    const struct pbit_options *options;
+    const uint8_t *const *inputs;
+    uint8_t *fixed, *random; ///< tensors that are the same in every pass, by image; the others, by instance
+    uint8_t *scratch;
+    uint8_t *bits; ///< engine->bits_bytes
+    uint64_t first_image;
+    size_t images;
+    uint32_t passes, first_pass;
+    uint32_t draws;
+    enum pbit_sampler sampler;
+    int on_bits; ///< layers that draw one p-bit may work on packed bits
+};
+
+const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t index,
+                                 const struct pbit_tensor *tensor, size_t instance);
+
+/// What `operation` of the block has to do, beside what others do for it.
+enum pbit_bit_duty { PBIT_BIT_ALL, PBIT_BIT_STAGE, PBIT_BIT_NOTHING };
+enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
+                                 const struct pbit_engine_operation *operation);
+void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+
+/// After all operations are packed: from how many instances on bits pay, and where planes lie. Returns the
+/// bytes that a block needs.
+size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *plan);
+void pbit_pack_bits(struct pbit_engine_memory *memory, const struct pbit_model *model,
+                    const struct pbit_bit_kernels *kernels, const struct pbit_bit_plan *plan, uint32_t index,
+                    struct pbit_engine_operation *operation);
+
 /// Fills operation->depthwise or ->conv, and ->padded, with weights for vectors of `lanes`, when there is a
 /// way.
 void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model, uint32_t lanes,
                     struct pbit_engine_operation *operation);
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       struct pbit_engine_operation *operation);
+
+/// Weight i of a CONV's output channel k, without its factor, and its factor.
+int32_t pbit_weight_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
+                       uint32_t k, uint32_t i);
+int32_t pbit_factor_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
+                       uint32_t k, uint32_t i);
 
 #endif

@@ -55,9 +55,8 @@ static void make_segments(struct segments *segments, const struct pbit_engine_op
             add_segments(segments, y * window->dilation_y * line + x * window->dilation_x * channels, run);
 }
 
-/// Weight i of output channel k, without its factor.
-static int32_t weight_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
-                         uint32_t k, uint32_t i)
+int32_t pbit_weight_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
+                       uint32_t k, uint32_t i)
 {
     const uint8_t *row = model->bytes + conv->weights + k * pbit_weight_row_bytes(fan_in, conv->weight_bits);
     uint64_t bit = (uint64_t)i * conv->weight_bits;
@@ -68,8 +67,8 @@ static int32_t weight_at(const struct pbit_model *model, const struct pbit_opera
     return conv->weight_bits == 1 ? 2 * (int32_t)code - 1 : (int32_t)(code ^ sign) - (int32_t)sign;
 }
 
-static int32_t factor_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
-                         uint32_t k, uint32_t i)
+int32_t pbit_factor_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,
+                       uint32_t k, uint32_t i)
 {
     if (!conv->weight_group)
         return 1;
@@ -97,7 +96,7 @@ static void fill_weights(const struct pbit_model *model, const struct pbit_opera
                 for (uint32_t k = first; k < first + vectors * lanes; k++)
                     for (uint32_t j = i; j < i + 4; j++)
                         *weights++ = k < outputs && j < packed->segment[s].length
-                                         ? (int8_t)weight_at(model, conv, fan_in, k, position + j)
+                                         ? (int8_t)pbit_weight_at(model, conv, fan_in, k, position + j)
                                          : 0;
     }
 }
@@ -108,7 +107,7 @@ static void fill_factors(const struct pbit_model *model, const struct pbit_opera
 {
     for (uint32_t first = 0; first < fan_in; first += conv->weight_group)
         for (uint32_t k = 0; k < packed->channels; k++)
-            *factors++ = k < outputs ? factor_at(model, conv, fan_in, k, first) : 0;
+            *factors++ = k < outputs ? pbit_factor_at(model, conv, fan_in, k, first) : 0;
 }
 
 /// Rows or columns that see the same taps are of one class. Returns the number of classes; fills
@@ -143,7 +142,8 @@ static int32_t sum_outside(const struct pbit_model *model, const struct pbit_ope
             int inside = y >= rows.first && y < rows.end && x >= columns.first && x < columns.end;
             for (uint32_t c = 0; c < channels; c++, i++)
                 if (!inside)
-                    sum += weight_at(model, conv, fan_in, k, i) * factor_at(model, conv, fan_in, k, i) *
+                    sum += pbit_weight_at(model, conv, fan_in, k, i) *
+                           pbit_factor_at(model, conv, fan_in, k, i) *
                            (int32_t)pbit_load_u16(model->bytes + conv->zeros + 2 * (size_t)c);
         }
     return sum;
@@ -236,7 +236,7 @@ static void pack_depthwise(struct pbit_engine_memory *memory, const struct pbit_
     for (uint32_t k = 0; k < channels; k++) {
         for (uint32_t i = 0; i < taps; i++)
             weights[(size_t)i * channels + k] =
-                (int16_t)(weight_at(model, conv, taps, k, i) * factor_at(model, conv, taps, k, i));
+                (int16_t)(pbit_weight_at(model, conv, taps, k, i) * pbit_factor_at(model, conv, taps, k, i));
         multipliers[k] = pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k);
         biases[k] = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
     }

@@ -1,0 +1,99 @@
+// CONV and NEURON on packed bits, for layers that draw one p-bit per neuron (L = 1). A byte of a plane holds
+// the bits of `group` neighbouring channels of a column, a pixel of one instance; it is the index into a
+// table of the sums of the weights that these bits select. The columns of a plane follow each other, so a
+// vector looks 64 (AVX2: 32) of them up at once; passes and images are more columns. Bits as the scalar
+// kernels.
+#ifndef PBIT_BIT_KERNELS_H
+#define PBIT_BIT_KERNELS_H
+
+#include "runtime/kernels/kernels.h"
+
+enum {
+    PBIT_BIT_GROUP = 6,  ///< the largest group
+    PBIT_BIT_TABLE = 64, ///< bytes of the largest table
+    PBIT_BIT_SEED = 16,  ///< bytes from which a table is made
+    PBIT_BIT_STEPS = 48, ///< steps whose tables are held at a time
+    PBIT_BIT_TABLES = PBIT_BIT_STEPS * PBIT_BIT_GROUP * PBIT_BIT_TABLE,
+    PBIT_BIT_OVERRUN = 128, ///< columns that kernels may touch beyond the last one
+    PBIT_BIT_THETA = 64,    ///< straight pieces that stand for theta
+    PBIT_BIT_TERMS = 2,
+};
+
+/// Output channels are in blocks of `group`, a plane of the next layer. All entries of a table are >= 0: the
+/// sum of the negative weights is taken out of them.
+struct pbit_bit_conv {
+    uint32_t group;       ///< channels per plane and per block
+    uint32_t steps;       ///< tables per output channel
+    const uint8_t *seeds; ///< [block][step][group][PBIT_BIT_SEED]
+    const uint8_t
+        *runs; ///< [block][steps]: the lengths of the runs of tables whose entries are added in 8
+               ///< bits; every `part` steps of the kernels, a run ends and the list goes on at that step
+};
+
+/// One block of output channels. offsets: [steps], where the index bytes of column 0 lie in `planes`.
+/// tables: PBIT_BIT_TABLES bytes of scratch, 64-aligned. sums: [group][stride], without the negative weights;
+/// they fit in 16 bits.
+typedef void pbit_bit_conv_function(const struct pbit_bit_conv *conv, uint32_t block, const uint32_t *offsets,
+                                    const uint8_t *planes, size_t columns, uint8_t *tables, uint16_t *sums,
+                                    size_t stride);
+
+/// Straight pieces through theta by the upper bits of u, and how far theta may be from them.
+struct pbit_bit_theta {
+    float start[PBIT_BIT_THETA], slope[PBIT_BIT_THETA], margin[PBIT_BIT_THETA];
+};
+
+/// z = RS(sum * weight * multiplier, shift) + bias, where sum counts from `least`.
+struct pbit_bit_term {
+    const uint16_t *sums; ///< [count]
+    float scale;
+    int32_t least, weight, multiplier;
+    uint32_t shift;
+    int32_t bias;
+};
+
+/// One channel of a NEURON for one instance: compares z with theta(v') of FORMAT.md, sections 4 and 5, in
+/// floats; where they are too near to tell, in integers.
+struct pbit_bit_draw {
+    const int32_t *z; ///< [count], or NULL: z is the sum of the terms
+    uint32_t terms;
+    struct pbit_bit_term term[PBIT_BIT_TERMS];
+    float offset;                        ///< of the terms: biases and least sums
+    float margin;                        ///< how far the float z may be from the exact one
+    const struct pbit_bit_theta *pieces; ///< NULL: linear
+    const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
+    const uint16_t *random;              ///< r of FORMAT.md, [count]
+    uint32_t order, rho;
+    size_t count;
+    uint8_t bit; ///< what a 1 adds to the column's byte
+};
+typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
+
+/// The largest of 2 x 2 sums: out[i] of first[2i .. 2i + 1] and second[2i .. 2i + 1].
+typedef void pbit_bit_pool_function(const uint16_t *first, const uint16_t *second, size_t count,
+                                    uint16_t *out);
+
+struct pbit_bit_kernels {
+    uint32_t group;
+    uint32_t part; ///< steps whose tables are held at a time
+    pbit_bit_conv_function *convolve;
+    pbit_bit_draw_function *draw;
+    pbit_bit_pool_function *pool;
+};
+extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
+
+/// The exact comparison of column i.
+int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i);
+
+/// random[elements rounded up to PBIT_LANES]: the next outputs of the lanes in the order of the neurons.
+void pbit_bit_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random);
+
+/// in[height][width][channels] to out[channel][y * pitch + x], `stride` elements from channel to channel.
+/// Both may be touched PBIT_BIT_OVERRUN elements beyond the end.
+struct pbit_bit_shape {
+    uint32_t height, width, channels, pitch;
+    size_t stride;
+};
+void pbit_bit_transpose_16(const struct pbit_bit_shape *shape, const uint16_t *in, uint16_t *out);
+void pbit_bit_transpose_32(const struct pbit_bit_shape *shape, const int32_t *in, int32_t *out);
+
+#endif

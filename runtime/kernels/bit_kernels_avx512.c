@@ -1,0 +1,125 @@
+// Ceiling: two vpermb of 64 columns x 6 weights each cycle, 768 MAC; with what loads, additions and widening
+// cost, see tests/bench/.
+#include "runtime/kernels/bit_kernels.h"
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")))
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+enum { GROUP = 6, TABLE = 64, STEPS = PBIT_BIT_TABLES / (GROUP * TABLE), BYTES = 64, LANES = 16 };
+
+typedef __m512i VECTOR;
+#define VECTOR_ZERO _mm512_setzero_si512
+#define VECTOR_LOAD _mm512_loadu_si512
+#define VECTOR_STORE _mm512_storeu_si512
+#define ADD_8 _mm512_add_epi8
+#define ADD_16 _mm512_add_epi16
+#define SUBTRACT_16 _mm512_sub_epi16
+#define LEFT_8(x) _mm512_slli_epi16(x, 8)
+#define RIGHT_8(x) _mm512_srli_epi16(x, 8)
+
+#define load_table _mm512_load_si512
+#define look_up(table, index) _mm512_permutexvar_epi8(index, table)
+
+INLINE void interleave(VECTOR even, VECTOR odd, VECTOR half[2])
+{
+    VECTOR low = _mm512_unpacklo_epi16(even, odd), high = _mm512_unpackhi_epi16(even, odd);
+    half[0] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
+    half[1] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
+}
+
+typedef __m512 FLOATS;
+typedef __m512i INTEGERS;
+#define set_integer _mm512_set1_epi32
+#define set_float _mm512_set1_ps
+#define load_integers _mm512_loadu_si512
+#define to_float _mm512_cvtepi32_ps
+#define XOR_32 _mm512_xor_si512
+#define AND_32 _mm512_and_si512
+#define ADD_32 _mm512_add_epi32
+#define SUBTRACT_32 _mm512_sub_epi32
+#define MULTIPLY_32 _mm512_mullo_epi32
+#define RIGHT_32 _mm512_srai_epi32
+#define ADD_FLOAT _mm512_add_ps
+#define SUBTRACT_FLOAT _mm512_sub_ps
+#define MULTIPLY_ADD _mm512_fmadd_ps
+
+INLINE INTEGERS load_words(const uint16_t *from)
+{
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+}
+
+/// To what floats hold exactly; theta is smaller.
+INLINE INTEGERS clamp(INTEGERS z)
+{
+    return _mm512_min_epi32(_mm512_max_epi32(z, _mm512_set1_epi32(-(1 << 23))), _mm512_set1_epi32(1 << 23));
+}
+
+INLINE FLOATS look_up_float(const float table[PBIT_BIT_THETA], INTEGERS index)
+{
+    FLOATS low = _mm512_permutex2var_ps(_mm512_loadu_ps(table), index, _mm512_loadu_ps(table + 16));
+    FLOATS high = _mm512_permutex2var_ps(_mm512_loadu_ps(table + 32), index, _mm512_loadu_ps(table + 48));
+    return _mm512_mask_blend_ps(_mm512_test_epi32_mask(index, _mm512_set1_epi32(32)), low, high);
+}
+
+INLINE uint32_t positive(FLOATS x)
+{
+    return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
+}
+
+INLINE uint32_t smaller_than(FLOATS x, FLOATS margin)
+{
+    return _mm512_cmp_ps_mask(_mm512_abs_ps(x), margin, _CMP_LE_OQ);
+}
+
+INLINE void add_bits(uint8_t *plane, uint32_t ones, uint8_t bit)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)plane);
+    bytes = _mm_mask_add_epi8(bytes, (__mmask16)ones, bytes, _mm_set1_epi8((char)bit));
+    _mm_storeu_si128((__m128i *)plane, bytes);
+}
+
+#include "runtime/kernels/bit_tiles.h"
+
+/// An entry is the sum of an entry for the lower three bits and one for the upper three.
+static TARGET const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t *tables)
+{
+    VECTOR lower = _mm512_set1_epi64(0x0706050403020100);
+    VECTOR upper = _mm512_shuffle_epi8(_mm512_set_epi64(15, 14, 13, 12, 11, 10, 9, 8),
+                                       _mm512_broadcast_i32x4(_mm_set_epi64x(0x0808080808080808, 0)));
+    for (size_t i = 0; i < count; i++) {
+        VECTOR seed = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(seeds + i * PBIT_BIT_SEED)));
+        _mm512_store_si512(tables + i * TABLE, _mm512_add_epi8(_mm512_shuffle_epi8(seed, lower),
+                                                               _mm512_shuffle_epi8(seed, upper)));
+    }
+    return tables;
+}
+
+TILE(three_by_two, 3, 2)
+TILE(six_by_one, 6, 1)
+
+static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns)
+{
+    size_t first = 0;
+    for (; first + BYTES < columns; first += 2 * BYTES) {
+        three_by_two(part, 0, planes, first);
+        three_by_two(part, 3, planes, first);
+    }
+    if (first < columns)
+        six_by_one(part, 0, planes, first);
+}
+
+static TARGET void pool(const uint16_t *first, const uint16_t *second, size_t count, uint16_t *out)
+{
+    for (size_t i = 0; i < count; i += LANES) {
+        VECTOR largest =
+            _mm512_max_epu16(_mm512_loadu_si512(first + 2 * i), _mm512_loadu_si512(second + 2 * i));
+        largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
+        _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi32_epi16(largest));
+    }
+}
+
+const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {GROUP, STEPS, convolve, draw, pool};
+#endif
