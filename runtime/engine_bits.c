@@ -263,15 +263,8 @@ static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
     const struct planes *in = &stage->in[t];
     size_t columns = stage->instances * area_of(conv->view.grid), stride = stage->scratch.sums_stride;
     uint16_t *sums = stage->scratch.sums[t];
-    if (!conv->identity) {
-        stage->kernels->convolve(&conv->conv, block, stage->scratch.offsets[t], in->first - in->gap, columns,
-                                 stage->scratch.tables, sums, stride);
-        return;
-    }
-    const uint8_t *plane = in->first + block * in->stride;
-    for (uint32_t j = 0; j < stage->group; j++, sums += stride)
-        for (size_t i = 0; i < columns; i++)
-            sums[i] = plane[i] >> j & 1;
+    stage->kernels->convolve(&conv->conv, block, stage->scratch.offsets[t], in->first - in->gap, columns,
+                             stage->scratch.tables, sums, stride);
 }
 
 static void pool_block(const struct stage *stage)
@@ -289,32 +282,42 @@ static void pool_block(const struct stage *stage)
             }
 }
 
-/// Channel k of a stage with terms; its sums lie at `j` of the block.
-static struct pbit_bit_draw describe_terms(const struct stage *stage, uint32_t k, uint32_t j)
+/// Adds a term of channel k; its sums lie at `j` of the block.
+static void describe_term(const struct stage *stage, uint32_t t, uint32_t k, uint32_t j,
+                          struct pbit_bit_draw *draw)
 {
-    const struct pbit_engine *engine = stage->block->engine;
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    struct pbit_bit_draw draw = {.terms = bits->terms, .margin = 2};
-    for (uint32_t t = 0; t < bits->terms; t++) {
-        const struct pbit_engine_operation *conv = &engine->operations[bits->term[t]];
-        const uint8_t *bytes = engine->model.bytes;
-        struct pbit_bit_term *term = &draw.term[t];
-        term->sums = bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride
-                                  : stage->scratch.sums[t] + j * stage->scratch.sums_stride;
-        term->least = conv->bits.least[k];
-        term->weight = conv->bits.identity ? conv->bits.weight[k] : 1;
-        term->multiplier = pbit_load_i32(bytes + conv->operation.multipliers + 4 * (size_t)k);
-        term->shift = conv->operation.shift;
-        term->bias = pbit_load_i32(bytes + conv->operation.biases + 4 * (size_t)k);
-        double scale = (double)term->weight * term->multiplier / (double)((uint64_t)1 << term->shift);
-        double offset = term->bias + term->least * scale;
-        term->scale = (float)scale;
-        draw.offset += (float)offset;
-        // Floats have 24 bits; what is lost to rounding is far below 2^-20 of the largest number there is.
-        double largest = (scale < 0 ? -scale : scale) * UINT16_MAX + (offset < 0 ? -offset : offset);
-        draw.margin += 1 + (float)(largest / (1 << 20));
+    const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[t]];
+    const uint8_t *bytes = stage->block->engine->model.bytes;
+    int32_t multiplier = pbit_load_i32(bytes + conv->operation.multipliers + 4 * (size_t)k),
+            bias = pbit_load_i32(bytes + conv->operation.biases + 4 * (size_t)k);
+    uint32_t shift = conv->operation.shift;
+    double unit = multiplier / (double)((uint64_t)1 << shift), offset = bias, largest;
+    if (conv->bits.identity) {
+        const struct planes *in = &stage->in[t];
+        double scale = unit * conv->bits.weight[k];
+        draw->residual = (struct pbit_bit_residual){in->first + k / stage->group * in->stride,
+                                                    (float)scale,
+                                                    conv->bits.weight[k],
+                                                    multiplier,
+                                                    shift,
+                                                    bias};
+        largest = scale < 0 ? -scale : scale;
+    } else {
+        draw->term[draw->terms++] =
+            (struct pbit_bit_term){bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride
+                                                : stage->scratch.sums[t] + j * stage->scratch.sums_stride,
+                                   (float)unit,
+                                   conv->bits.least[k],
+                                   multiplier,
+                                   shift,
+                                   bias};
+        offset += conv->bits.least[k] * unit;
+        largest = conv->bits.reach[k] * unit;
     }
-    return draw;
+    draw->offset += (float)offset;
+    // RS rounds by up to 0.5; floats of 24 bits, a few times by up to 2^-24 of the largest number.
+    draw->margin += 0.5f + (float)((largest + (offset < 0 ? -offset : offset) + 65536) / (1 << 21));
 }
 
 static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw *draw)
@@ -324,6 +327,8 @@ static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw
     draw->pieces = stage->neuron->bits.pieces;
     draw->theta = stage->neuron->neuron.table;
     draw->rho = stage->independent ? 256 : midpoint ? 0 : operation->amplitude;
+    draw->amplitude = (float)draw->rho / 256;
+    draw->margin += draw->pieces || draw->rho % 256 == 0 ? 0 : 1; // v' is rounded down
     draw->count = area_of(stage->neuron->bits.grid);
     draw->bit = (uint8_t)(1 << k % stage->group);
 }
@@ -336,6 +341,8 @@ static void draw_instance(const struct stage *stage, struct pbit_bit_draw draw, 
     draw.order = stage->independent ? 0 : pbit_sample_order(sample);
     for (uint32_t t = 0; t < draw.terms; t++)
         draw.term[t].sums += instance * area;
+    if (draw.residual.plane)
+        draw.residual.plane += instance * area;
     stage->kernels->draw(&draw, stage->out.first + k / stage->group * stage->out.stride + instance * area);
 }
 
@@ -363,11 +370,14 @@ static void run_terms(struct stage *stage)
     prepare_all_random(stage);
     for (uint32_t first = 0; first < channels; first += stage->group) {
         for (uint32_t t = 0; t < bits->terms; t++)
-            sum_term(stage, t, first / stage->group);
+            if (!stage->block->engine->operations[bits->term[t]].bits.identity)
+                sum_term(stage, t, first / stage->group);
         if (bits->pooled)
             pool_block(stage);
         for (uint32_t k = first; k < channels && k < first + stage->group; k++) {
-            struct pbit_bit_draw draw = describe_terms(stage, k, k - first);
+            struct pbit_bit_draw draw = {.z = NULL};
+            for (uint32_t t = 0; t < bits->terms; t++)
+                describe_term(stage, t, k, k - first, &draw);
             complete(stage, k, &draw);
             for (size_t i = 0; i < stage->instances; i++)
                 draw_instance(stage, draw, k, i);
@@ -392,7 +402,7 @@ static void run_fixed(struct stage *stage)
                 &shape, (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, i),
                 stage->scratch.z);
         for (uint32_t k = 0; k < output->channels; k++) {
-            struct pbit_bit_draw draw = {.z = stage->scratch.z + k * stride, .margin = 2};
+            struct pbit_bit_draw draw = {.z = stage->scratch.z + k * stride};
             complete(stage, k, &draw);
             draw_instance(stage, draw, k, i);
         }

@@ -73,7 +73,9 @@ struct pbit_bit_operation {
     uint32_t source;
     struct pbit_bit_view view;
     const struct pbit_bit_step *step;
-    const int32_t *least, *weight; ///< [channels]; weight of identities only
+    const int32_t *least;  ///< [channels]: the sum of the negative weights
+    const int32_t *weight; ///< [channels], of an identity
+    const uint32_t *reach; ///< [channels]: the largest sum
 };
 
 #endif

@@ -39,20 +39,20 @@ static uint32_t load_weights(const struct packing *packing, uint32_t k, uint32_t
     return reach;
 }
 
-/// One block of output channels: seeds[step][group], runs[step], least[group].
+/// One block of output channels: seeds[step][group], runs[step], least[group], reach[group].
 static void fill_block(const struct packing *packing, uint32_t block, uint8_t *seeds, uint8_t *runs,
-                       int32_t *least)
+                       int32_t *least, uint32_t *reach)
 {
     uint32_t group = packing->kernels->group, sums[PBIT_BIT_GROUP] = {0}, run = 0, step = 0;
     uint8_t *at = runs;
     for (uint32_t tap = 0; tap < packing->taps; tap++)
         for (uint32_t plane = 0; plane < packing->planes; plane++, step++) {
-            uint32_t reach[PBIT_BIT_GROUP];
+            uint32_t more[PBIT_BIT_GROUP];
             int ends = run == UINT8_MAX || (step > 0 && step % packing->kernels->part == 0);
             for (uint32_t j = 0; j < group; j++, seeds += PBIT_BIT_SEED) {
                 int32_t weights[PBIT_BIT_GROUP];
-                reach[j] = load_weights(packing, block * group + j, tap, plane, weights, &least[j]);
-                ends |= sums[j] + reach[j] > UINT8_MAX;
+                more[j] = load_weights(packing, block * group + j, tap, plane, weights, &least[j]);
+                ends |= sums[j] + more[j] > UINT8_MAX;
                 fill_sums(weights, group == 4 ? 4 : 3, seeds);
                 if (group == 6)
                     fill_sums(weights + 3, 3, seeds + 8);
@@ -65,8 +65,10 @@ static void fill_block(const struct packing *packing, uint32_t block, uint8_t *s
                     at = runs + step;
             }
             run++;
-            for (uint32_t j = 0; j < group; j++)
-                sums[j] += reach[j];
+            for (uint32_t j = 0; j < group; j++) {
+                sums[j] += more[j];
+                reach[j] += more[j];
+            }
         }
     *at = (uint8_t)run;
 }
@@ -101,22 +103,18 @@ static void fill_view(const struct packing *packing, struct pbit_bit_view *view,
 static void pack_identity(struct pbit_engine_memory *memory, const struct packing *packing,
                           struct pbit_bit_operation *bits)
 {
-    int32_t *least = pbit_engine_take(memory, packing->outputs * sizeof(*least));
     int32_t *weight = pbit_engine_take(memory, packing->outputs * sizeof(*weight));
     uint32_t *phase = pbit_engine_take(memory, sizeof(*phase));
     bits->identity = 1;
     bits->view.phases = 1;
     bits->view.phase = phase;
-    bits->least = least;
     bits->weight = weight;
     if (!memory->base)
         return;
     *phase = 0;
-    for (uint32_t k = 0; k < packing->outputs; k++) {
-        least[k] = 0;
+    for (uint32_t k = 0; k < packing->outputs; k++)
         weight[k] = pbit_weight_at(packing->model, packing->conv, 1, k, 0) *
                     pbit_factor_at(packing->model, packing->conv, 1, k, 0);
-    }
 }
 
 static void pack_tables(struct pbit_engine_memory *memory, const struct packing *packing,
@@ -127,18 +125,22 @@ static void pack_tables(struct pbit_engine_memory *memory, const struct packing 
     uint8_t *seeds = pbit_engine_take(memory, (size_t)blocks * steps * group * PBIT_BIT_SEED);
     uint8_t *runs = pbit_engine_take(memory, (size_t)blocks * steps);
     int32_t *least = pbit_engine_take(memory, (size_t)blocks * group * sizeof(*least));
+    uint32_t *reach = pbit_engine_take(memory, (size_t)blocks * group * sizeof(*reach));
     uint32_t *phase = pbit_engine_take(memory, packing->taps * sizeof(*phase));
     struct pbit_bit_step *step = pbit_engine_take(memory, steps * sizeof(*step));
     bits->conv = (struct pbit_bit_conv){group, steps, seeds, runs};
     bits->least = least;
+    bits->reach = reach;
     bits->step = step;
     if (!memory->base)
         return;
     fill_view(packing, &bits->view, phase, step);
     memset(least, 0, (size_t)blocks * group * sizeof(*least));
+    memset(reach, 0, (size_t)blocks * group * sizeof(*reach));
     for (uint32_t block = 0; block < blocks; block++)
         fill_block(packing, block, seeds + (size_t)block * steps * group * PBIT_BIT_SEED,
-                   runs + (size_t)block * steps, least + (size_t)block * group);
+                   runs + (size_t)block * steps, least + (size_t)block * group,
+                   reach + (size_t)block * group);
 }
 
 static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model,
@@ -188,18 +190,18 @@ static void fill_pieces(const int32_t *theta, struct pbit_bit_theta *pieces)
 {
     enum { LENGTH = 65536 / PBIT_BIT_THETA };
     for (uint32_t piece = 0; piece < PBIT_BIT_THETA; piece++) {
-        uint32_t first = piece * LENGTH;
-        float start = (float)theta_at(theta, first),
-              slope = ((float)theta_at(theta, first + LENGTH - 1) - start) / (LENGTH - 1);
-        float above = 0, below = 0;
-        for (uint32_t i = 0; i < LENGTH; i++) {
-            float off = (float)theta_at(theta, first + i) - (start + slope * (float)i);
+        uint32_t first = piece * LENGTH, last = first + LENGTH - 1;
+        float slope = (float)(theta_at(theta, last) - theta_at(theta, first)) / (LENGTH - 1);
+        float start = (float)theta_at(theta, first) - slope * (float)first, above = 0, below = 0;
+        for (uint32_t u = first; u <= last; u++) {
+            float off = (float)theta_at(theta, u) - (start + slope * (float)u);
             above = off > above ? off : above;
             below = off < below ? off : below;
         }
+        // Floats near slope * 65536 are 2^-8 of the slope apart or less, near the largest theta 0.5.
         pieces->start[piece] = start + (above + below) / 2;
         pieces->slope[piece] = slope;
-        pieces->margin[piece] = (above - below) / 2 + 4; // floats near the largest theta are 0.5 apart
+        pieces->margin[piece] = (above - below) / 2 + 1.25f * slope + 4;
     }
 }
 

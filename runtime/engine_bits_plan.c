@@ -118,6 +118,14 @@ static uint32_t find_conv(const struct pbit_model *model, const struct pbit_bit_
                : PBIT_BIT_NONE;
 }
 
+static int passes_bits_on(const struct pbit_model *model, uint32_t index)
+{
+    struct pbit_operation conv = pbit_model_operation(model, index);
+    struct pbit_tensor input = pbit_model_tensor(model, pbit_operation_input(model, &conv, 0)),
+                       output = pbit_model_tensor(model, conv.output);
+    return is_identity(&conv, input.channels, output.channels);
+}
+
 static int pools_pairs(const struct pbit_window *w, const struct pbit_tensor *input,
                        const struct pbit_tensor *output)
 {
@@ -135,7 +143,8 @@ static void match(const struct pbit_model *model, struct pbit_bit_plan *plan, ui
     if (tensor < model->input_count || plan->consumers[tensor] != 1)
         return;
     struct pbit_operation before = pbit_model_operation(model, plan->producer[tensor]);
-    uint32_t sources[PBIT_BIT_TERMS] = {tensor, tensor}, terms = 1, found[PBIT_BIT_TERMS];
+    uint32_t sources[PBIT_BIT_TERMS] = {tensor, tensor}, terms = 1,
+             found[PBIT_BIT_TERMS] = {PBIT_BIT_NONE, PBIT_BIT_NONE};
     if (before.kind == PBIT_OPERATION_ADD || before.kind == PBIT_OPERATION_MAXPOOL) {
         between = plan->producer[tensor];
         terms = before.input_count;
@@ -150,9 +159,18 @@ static void match(const struct pbit_model *model, struct pbit_bit_plan *plan, ui
                            out = pbit_model_tensor(model, before.output);
         if (!pools_pairs(&before.window, &in, &out))
             return;
-        entry->pooled = 1;
     }
+    // At most one of them only passes its input on; it stands last.
+    int passes_on = terms == 2 && passes_bits_on(model, found[0]);
+    if (passes_on) {
+        uint32_t first = found[0];
+        found[0] = found[1];
+        found[1] = first;
+    }
+    if (passes_bits_on(model, found[0]))
+        return;
     entry->terms = (uint8_t)terms;
+    entry->pooled = before.kind == PBIT_OPERATION_MAXPOOL;
     for (uint32_t t = 0; t < terms; t++) {
         struct pbit_operation conv = pbit_model_operation(model, found[t]);
         uint32_t from = pbit_operation_input(model, &conv, 0);

@@ -37,16 +37,26 @@ typedef void pbit_bit_conv_function(const struct pbit_bit_conv *conv, uint32_t b
                                     const uint8_t *planes, size_t columns, uint8_t *tables, uint16_t *sums,
                                     size_t stride);
 
-/// Straight pieces through theta by the upper bits of u, and how far theta may be from them.
+/// Straight pieces through theta by the upper bits of u: theta(u) is start + slope * u, and off by at most
+/// `margin`, also when u is off by 1.
 struct pbit_bit_theta {
     float start[PBIT_BIT_THETA], slope[PBIT_BIT_THETA], margin[PBIT_BIT_THETA];
 };
 
-/// z = RS(sum * weight * multiplier, shift) + bias, where sum counts from `least`.
+/// z = RS(sum * multiplier, shift) + bias, where sum counts from `least`.
 struct pbit_bit_term {
     const uint16_t *sums; ///< [count]
     float scale;
-    int32_t least, weight, multiplier;
+    int32_t least, multiplier;
+    uint32_t shift;
+    int32_t bias;
+};
+
+/// One term more: RS(weight * multiplier, shift) where the channel's bit is 1, and the bias.
+struct pbit_bit_residual {
+    const uint8_t *plane; ///< [count], or NULL: none
+    float scale;
+    int32_t weight, multiplier;
     uint32_t shift;
     int32_t bias;
 };
@@ -57,14 +67,16 @@ struct pbit_bit_draw {
     const int32_t *z; ///< [count], or NULL: z is the sum of the terms
     uint32_t terms;
     struct pbit_bit_term term[PBIT_BIT_TERMS];
+    struct pbit_bit_residual residual;
     float offset;                        ///< of the terms: biases and least sums
     float margin;                        ///< how far the float z may be from the exact one
     const struct pbit_bit_theta *pieces; ///< NULL: linear
     const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
     const uint16_t *random;              ///< r of FORMAT.md, [count]
     uint32_t order, rho;
+    float amplitude; ///< rho / 256
     size_t count;
-    uint8_t bit; ///< what a 1 adds to the column's byte
+    uint8_t bit; ///< the channel's, of a column's byte
 };
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 

@@ -32,23 +32,36 @@ INLINE void interleave(VECTOR even, VECTOR odd, VECTOR half[2])
 
 typedef __m256 FLOATS;
 typedef __m256i INTEGERS;
-#define set_integer _mm256_set1_epi32
+typedef uint32_t MASK;
 #define set_float _mm256_set1_ps
 #define load_integers(from) _mm256_loadu_si256((const __m256i *)(from))
 #define to_float _mm256_cvtepi32_ps
-#define XOR_32 _mm256_xor_si256
-#define AND_32 _mm256_and_si256
-#define ADD_32 _mm256_add_epi32
-#define SUBTRACT_32 _mm256_sub_epi32
-#define MULTIPLY_32 _mm256_mullo_epi32
+#define to_integer _mm256_cvttps_epi32
 #define RIGHT_32 _mm256_srai_epi32
 #define ADD_FLOAT _mm256_add_ps
 #define SUBTRACT_FLOAT _mm256_sub_ps
 #define MULTIPLY_ADD _mm256_fmadd_ps
+#define SUBTRACT_PRODUCT _mm256_fnmadd_ps
 
 INLINE INTEGERS load_words(const uint16_t *from)
 {
     return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)from));
+}
+
+/// v - 32768 of FORMAT.md.
+INLINE INTEGERS load_noise(const uint16_t *random, uint32_t order)
+{
+    __m128i v =
+        _mm_xor_si128(_mm_loadu_si128((const __m128i *)random), _mm_set1_epi16((short)(order ^ 0x8000)));
+    return _mm256_cvtepi16_epi32(v);
+}
+
+INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
+{
+    __m256i ones = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)plane)),
+                                    _mm256_set1_epi32(bit));
+    __m256i where = _mm256_cmpeq_epi32(ones, _mm256_set1_epi32(bit));
+    return _mm256_add_ps(z, _mm256_and_ps(more, _mm256_castsi256_ps(where)));
 }
 
 /// To what floats hold exactly; theta is smaller.
@@ -62,18 +75,18 @@ INLINE FLOATS look_up_float(const float table[PBIT_BIT_THETA], INTEGERS index)
     return _mm256_i32gather_ps(table, index, 4);
 }
 
-INLINE uint32_t positive(FLOATS x)
+INLINE MASK positive(FLOATS x)
 {
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
 
-INLINE uint32_t smaller_than(FLOATS x, FLOATS margin)
+INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
     FLOATS size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(size, margin, _CMP_LE_OQ));
 }
 
-INLINE void add_bits(uint8_t *plane, uint32_t ones, uint8_t bit)
+INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
 {
     uint64_t bytes, spread = ones * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
     spread = (spread + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);

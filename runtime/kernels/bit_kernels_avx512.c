@@ -32,23 +32,34 @@ INLINE void interleave(VECTOR even, VECTOR odd, VECTOR half[2])
 
 typedef __m512 FLOATS;
 typedef __m512i INTEGERS;
-#define set_integer _mm512_set1_epi32
+typedef __mmask16 MASK;
 #define set_float _mm512_set1_ps
 #define load_integers _mm512_loadu_si512
 #define to_float _mm512_cvtepi32_ps
-#define XOR_32 _mm512_xor_si512
-#define AND_32 _mm512_and_si512
-#define ADD_32 _mm512_add_epi32
-#define SUBTRACT_32 _mm512_sub_epi32
-#define MULTIPLY_32 _mm512_mullo_epi32
+#define to_integer _mm512_cvttps_epi32
 #define RIGHT_32 _mm512_srai_epi32
 #define ADD_FLOAT _mm512_add_ps
 #define SUBTRACT_FLOAT _mm512_sub_ps
 #define MULTIPLY_ADD _mm512_fmadd_ps
+#define SUBTRACT_PRODUCT _mm512_fnmadd_ps
 
 INLINE INTEGERS load_words(const uint16_t *from)
 {
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
+}
+
+/// v - 32768 of FORMAT.md.
+INLINE INTEGERS load_noise(const uint16_t *random, uint32_t order)
+{
+    __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)random),
+                                 _mm256_set1_epi16((short)(order ^ 0x8000)));
+    return _mm512_cvtepi16_epi32(v);
+}
+
+INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
+{
+    __mmask16 ones = _mm_test_epi8_mask(_mm_loadu_si128((const __m128i *)plane), _mm_set1_epi8((char)bit));
+    return _mm512_mask_add_ps(z, ones, z, more);
 }
 
 /// To what floats hold exactly; theta is smaller.
@@ -64,20 +75,20 @@ INLINE FLOATS look_up_float(const float table[PBIT_BIT_THETA], INTEGERS index)
     return _mm512_mask_blend_ps(_mm512_test_epi32_mask(index, _mm512_set1_epi32(32)), low, high);
 }
 
-INLINE uint32_t positive(FLOATS x)
+INLINE MASK positive(FLOATS x)
 {
     return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
 }
 
-INLINE uint32_t smaller_than(FLOATS x, FLOATS margin)
+INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
     return _mm512_cmp_ps_mask(_mm512_abs_ps(x), margin, _CMP_LE_OQ);
 }
 
-INLINE void add_bits(uint8_t *plane, uint32_t ones, uint8_t bit)
+INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)plane);
-    bytes = _mm_mask_add_epi8(bytes, (__mmask16)ones, bytes, _mm_set1_epi8((char)bit));
+    bytes = _mm_mask_add_epi8(bytes, ones, bytes, _mm_set1_epi8((char)bit));
     _mm_storeu_si128((__m128i *)plane, bytes);
 }
 

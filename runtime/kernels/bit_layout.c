@@ -2,17 +2,23 @@
 // comparison.
 #include "runtime/kernels/bit_kernels.h"
 
-static int64_t term_z(const struct pbit_bit_term *term, size_t i)
+static int64_t sum_terms(const struct pbit_bit_draw *draw, size_t i)
 {
-    int64_t sum = ((int64_t)term->sums[i] + term->least) * term->weight;
-    return pbit_round_shift(sum * term->multiplier, term->shift) + term->bias;
+    const struct pbit_bit_residual *residual = &draw->residual;
+    int64_t z = 0;
+    for (uint32_t t = 0; t < draw->terms; t++) {
+        const struct pbit_bit_term *term = &draw->term[t];
+        int64_t sum = (int64_t)term->sums[i] + term->least;
+        z += pbit_round_shift(sum * term->multiplier, term->shift) + term->bias;
+    }
+    if (residual->plane && residual->plane[i] & draw->bit)
+        z += pbit_round_shift((int64_t)residual->weight * residual->multiplier, residual->shift);
+    return residual->plane ? z + residual->bias : z;
 }
 
 int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i)
 {
-    int64_t z = draw->z ? draw->z[i] : 0;
-    for (uint32_t t = 0; !draw->z && t < draw->terms; t++)
-        z += term_z(&draw->term[t], i);
+    int64_t z = draw->z ? draw->z[i] : sum_terms(draw, i);
     uint32_t u = pbit_stratified_offset(draw->order, draw->rho, draw->random[i]);
     if (!draw->pieces)
         return z > u;

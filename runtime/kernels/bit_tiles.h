@@ -68,61 +68,82 @@ INLINE void tile(const int channels, const int vectors, const struct part *part,
         tile(channels, vectors, part, channel, planes, column);                                              \
     }
 
-/// u of FORMAT.md: v'.
-INLINE INTEGERS find_u(const struct pbit_bit_draw *draw, size_t i)
+/// LANES columns of a channel from column i on: which bits are 1, and which of them floats cannot tell.
+/// Linear neurons have theta(u) = u, others a straight piece by the upper bits of u; v' is off by less than 1
+/// where its rounding is left out.
+INLINE MASK compare(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
+                    size_t i, MASK *unclear)
 {
-    INTEGERS v = XOR_32(load_words(draw->random + i), set_integer((int32_t)draw->order));
-    INTEGERS noise = MULTIPLY_32(SUBTRACT_32(v, set_integer(32768)), set_integer((int32_t)draw->rho));
-    return ADD_32(set_integer(32768), RIGHT_32(noise, 8));
+    FLOATS z = set_float(draw->offset), margin = set_float(draw->margin);
+    if (terms == 0)
+        z = to_float(clamp(load_integers(draw->z + i)));
+    UNROLL for (int t = 0; t < terms; t++) z =
+        MULTIPLY_ADD(to_float(load_words(draw->term[t].sums + i)), set_float(draw->term[t].scale), z);
+    if (residual)
+        z = add_where(z, draw->residual.plane + i, draw->bit, set_float(draw->residual.scale));
+    FLOATS noise = to_float(load_noise(draw->random + i, draw->order));
+    if (linear) {
+        z = SUBTRACT_PRODUCT(noise, set_float(draw->amplitude), SUBTRACT_FLOAT(z, set_float(32768)));
+    } else {
+        FLOATS u = MULTIPLY_ADD(noise, set_float(draw->amplitude), set_float(32768));
+        INTEGERS piece = RIGHT_32(to_integer(u), 10);
+        FLOATS theta = MULTIPLY_ADD(u, look_up_float(draw->pieces->slope, piece),
+                                    look_up_float(draw->pieces->start, piece));
+        z = SUBTRACT_FLOAT(z, theta);
+        margin = ADD_FLOAT(margin, look_up_float(draw->pieces->margin, piece));
+    }
+    *unclear = smaller_than(z, margin);
+    return positive(z);
 }
 
-INLINE void draw_bits(const int linear, const int terms, const struct pbit_bit_draw *draw, uint8_t *plane)
+static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t i, uint32_t ones,
+                                                 uint32_t unclear)
 {
-    FLOATS offset = set_float(draw->offset), margin = set_float(draw->margin);
-    FLOATS scales[PBIT_BIT_TERMS];
-    UNROLL for (int t = 0; t < terms; t++) scales[t] = set_float(draw->term[t].scale);
-    for (size_t i = 0; i < draw->count; i += LANES) {
-        FLOATS z = offset, theta, near = margin;
-        if (terms == 0)
-            z = to_float(clamp(load_integers(draw->z + i)));
-        UNROLL for (int t = 0; t < terms; t++) z =
-            MULTIPLY_ADD(to_float(load_words(draw->term[t].sums + i)), scales[t], z);
-        INTEGERS u = find_u(draw, i);
-        if (linear) {
-            theta = to_float(u);
-        } else {
-            INTEGERS piece = RIGHT_32(u, 10);
-            theta = MULTIPLY_ADD(to_float(AND_32(u, set_integer(1023))),
-                                 look_up_float(draw->pieces->slope, piece),
-                                 look_up_float(draw->pieces->start, piece));
-            near = ADD_FLOAT(near, look_up_float(draw->pieces->margin, piece));
-        }
-        FLOATS above = SUBTRACT_FLOAT(z, theta);
-        uint32_t inside = draw->count - i < LANES ? (1u << (draw->count - i)) - 1 : (1u << LANES) - 1;
-        uint32_t ones = positive(above) & inside, unclear = smaller_than(above, near) & inside;
-        for (; unclear; unclear &= unclear - 1) {
-            uint32_t lane = (uint32_t)__builtin_ctz(unclear);
-            ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, i + lane) << lane;
-        }
-        add_bits(plane + i, ones, draw->bit);
+    for (; unclear; unclear &= unclear - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(unclear);
+        ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, i + lane) << lane;
+    }
+    return ones;
+}
+
+INLINE void draw_bits(const int linear, const int terms, const int residual, const struct pbit_bit_draw *from,
+                      uint8_t *plane)
+{
+    const struct pbit_bit_draw draw = *from; // no store changes it
+    size_t count = draw.count, i = 0;
+    for (; i + LANES <= count; i += LANES) {
+        MASK unclear, ones = compare(linear, terms, residual, &draw, i, &unclear);
+        if (__builtin_expect(unclear != 0, 0))
+            ones = (MASK)decide(from, i, ones, unclear);
+        add_bits(plane + i, ones, draw.bit);
+    }
+    if (i < count) {
+        MASK inside = (MASK)((1u << (count - i)) - 1);
+        MASK unclear, ones = compare(linear, terms, residual, &draw, i, &unclear);
+        add_bits(plane + i, (MASK)decide(from, i, ones & inside, unclear & inside), draw.bit);
     }
 }
 
-static TARGET void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
+#define DRAW(name, linear, terms, residual)                                                                  \
+    static TARGET __attribute__((noinline)) void name(const struct pbit_bit_draw *draw, uint8_t *plane)      \
+    {                                                                                                        \
+        draw_bits(linear, terms, residual, draw, plane);                                                     \
+    }
+DRAW(draw_theta_fixed, 0, 0, 0)
+DRAW(draw_theta_one, 0, 1, 0)
+DRAW(draw_theta_two, 0, 2, 0)
+DRAW(draw_theta_residual, 0, 1, 1)
+DRAW(draw_linear_fixed, 1, 0, 0)
+DRAW(draw_linear_one, 1, 1, 0)
+DRAW(draw_linear_two, 1, 2, 0)
+DRAW(draw_linear_residual, 1, 1, 1)
+
+static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
-    uint32_t terms = draw->z ? 0 : draw->terms;
-    if (draw->pieces && terms == 0)
-        draw_bits(0, 0, draw, plane);
-    else if (draw->pieces && terms == 1)
-        draw_bits(0, 1, draw, plane);
-    else if (draw->pieces)
-        draw_bits(0, 2, draw, plane);
-    else if (terms == 0)
-        draw_bits(1, 0, draw, plane);
-    else if (terms == 1)
-        draw_bits(1, 1, draw, plane);
-    else
-        draw_bits(1, 2, draw, plane);
+    static pbit_bit_draw_function *const functions[2][4] = {
+        {draw_theta_fixed, draw_theta_one, draw_theta_two, draw_theta_residual},
+        {draw_linear_fixed, draw_linear_one, draw_linear_two, draw_linear_residual}};
+    functions[!draw->pieces][draw->z ? 0 : draw->residual.plane ? 3 : draw->terms](draw, plane);
 }
 
 static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns);
