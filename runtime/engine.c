@@ -50,7 +50,8 @@ const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
     static const struct pbit_engine_kernels kernels[PBIT_CPU_NEON + 1] = {
         [PBIT_CPU_SCALAR] = {"scalar", "", "", 0, 0, 0, NULL, NULL, NULL, NULL, NULL},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2), &pbit_bit_kernels_avx2},
+        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2),
+                           &pbit_bit_kernels_avx2},
         [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", "vpdpbusd", 16, 255, INT16_MAX, KERNELS(avx512),
                              &pbit_bit_kernels_avx512},
 #elif defined(__aarch64__)

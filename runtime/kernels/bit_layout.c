@@ -98,4 +98,16 @@ void pbit_bit_transpose_32(const struct pbit_bit_shape *shape, const int32_t *in
                                      columns[i]);
             }
 }
+#else
+// No kernels on bits for these processors yet; the engine is the same.
+#define DEFINE_TRANSPOSE(name, type)                                                                         \
+    void name(const struct pbit_bit_shape *shape, const type *in, type *out)                                 \
+    {                                                                                                        \
+        for (size_t y = 0; y < shape->height; y++)                                                           \
+            for (size_t x = 0; x < shape->width; x++)                                                        \
+                for (size_t c = 0; c < shape->channels; c++)                                                 \
+                    out[c * shape->stride + y * shape->pitch + x] = *in++;                                   \
+    }
+DEFINE_TRANSPOSE(pbit_bit_transpose_16, uint16_t)
+DEFINE_TRANSPOSE(pbit_bit_transpose_32, int32_t)
 #endif

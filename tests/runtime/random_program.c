@@ -1,4 +1,4 @@
-#include "tests/runtime/random_program.h"
+#include "tests/runtime/random_generator.h"
 
 #include "runtime/crc32.h"
 
@@ -68,7 +68,7 @@ size_t test_file_tensor(const struct test_file *file, uint32_t tensor, size_t fi
 }
 
 /// Serializes the program and destroys its arena.
-static struct test_file finish(struct pbitc_program *program)
+struct test_file generator_finish(struct pbitc_program *program)
 {
     uint8_t *bytes;
     size_t size;
@@ -83,7 +83,7 @@ static struct test_file finish(struct pbitc_program *program)
     return file;
 }
 
-static struct pbitc_program *start(enum pbit_sampler sampler)
+struct pbitc_program *generator_start(enum pbit_sampler sampler)
 {
     struct pbitc_program *program = pbitc_program_create(pbitc_arena_create(NULL));
     ck_assert_ptr_nonnull(program);
@@ -100,16 +100,16 @@ static void *allocate(struct pbitc_program *program, size_t count, size_t size)
     return memory;
 }
 
-static uint32_t add_tensor(struct pbitc_program *program, uint32_t kind, uint32_t factor, uint32_t height,
-                           uint32_t width, uint32_t channels)
+uint32_t generator_add_tensor(struct pbitc_program *program, uint32_t kind, uint32_t factor, uint32_t height,
+                              uint32_t width, uint32_t channels)
 {
     struct pbit_tensor tensor = {"tensor", kind, factor, height, width, channels, 0};
     return pbitc_program_add_tensor(program, &tensor);
 }
 
-static void add_input(struct pbitc_program *program, uint32_t height, uint32_t width, uint32_t channels)
+void generator_add_input(struct pbitc_program *program, uint32_t height, uint32_t width, uint32_t channels)
 {
-    uint32_t tensor = add_tensor(program, PBIT_LEVELS, 0, height, width, channels);
+    uint32_t tensor = generator_add_tensor(program, PBIT_LEVELS, 0, height, width, channels);
     float *offset = allocate(program, channels, sizeof(float));
     float *step = allocate(program, channels, sizeof(float));
     for (uint32_t c = 0; c < channels; c++) {
@@ -120,25 +120,19 @@ static void add_input(struct pbitc_program *program, uint32_t height, uint32_t w
     program->input_count++;
 }
 
-static void add_output(struct pbitc_program *program, uint32_t tensor)
+void generator_add_output(struct pbitc_program *program, uint32_t tensor)
 {
     program->outputs[program->output_count++] = (struct pbitc_program_output){tensor, 3, false, false, 0.25f};
 }
 
 // ---- random operations
 
-struct generator {
-    struct test_random random;
-    struct pbitc_program *program;
-    uint32_t layers;
-};
-
-static int64_t pick(struct generator *g, int64_t low, int64_t high)
+int64_t generator_pick(struct generator *g, int64_t low, int64_t high)
 {
     return random_range(&g->random, low, high);
 }
 
-static bool chance(struct generator *g, int percent)
+bool generator_chance(struct generator *g, int percent)
 {
     return random_chance(&g->random, percent);
 }
@@ -155,18 +149,18 @@ static struct pbit_window pick_window(struct generator *g, const struct pbit_ten
 {
     uint32_t most = covered ? 3 : 4;
     struct pbit_window w = {
-        .kernel_y = (uint32_t)pick(g, 1, in->height < most ? in->height : most),
-        .kernel_x = (uint32_t)pick(g, 1, in->width < most ? in->width : most),
-        .stride_y = (uint32_t)pick(g, 1, 2),
-        .stride_x = (uint32_t)pick(g, 1, 3),
-        .dilation_y = covered ? 1 : (uint32_t)pick(g, 1, 2),
-        .dilation_x = covered ? 1 : (uint32_t)pick(g, 1, 3),
+        .kernel_y = (uint32_t)generator_pick(g, 1, in->height < most ? in->height : most),
+        .kernel_x = (uint32_t)generator_pick(g, 1, in->width < most ? in->width : most),
+        .stride_y = (uint32_t)generator_pick(g, 1, 2),
+        .stride_x = (uint32_t)generator_pick(g, 1, 3),
+        .dilation_y = covered ? 1 : (uint32_t)generator_pick(g, 1, 2),
+        .dilation_x = covered ? 1 : (uint32_t)generator_pick(g, 1, 3),
     };
-    w.pad_y = (uint32_t)pick(g, 0, covered ? w.kernel_y - 1 : 3);
-    w.pad_x = (uint32_t)pick(g, 0, covered ? w.kernel_x - 1 : 2);
+    w.pad_y = (uint32_t)generator_pick(g, 0, covered ? w.kernel_y - 1 : 3);
+    w.pad_x = (uint32_t)generator_pick(g, 0, covered ? w.kernel_x - 1 : 2);
     *height = extent(in->height, w.kernel_y, w.stride_y, w.pad_y, w.dilation_y);
     *width = extent(in->width, w.kernel_x, w.stride_x, w.pad_x, w.dilation_x);
-    if (!covered && chance(g, 20))
+    if (!covered && generator_chance(g, 20))
         ++*width; // more padding at the end than at the beginning
     return w;
 }
@@ -174,17 +168,17 @@ static struct pbit_window pick_window(struct generator *g, const struct pbit_ten
 static int8_t pick_weight(struct generator *g, uint32_t bits)
 {
     if (bits == 1)
-        return chance(g, 50) ? 1 : -1;
-    return (int8_t)pick(g, -(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+        return generator_chance(g, 50) ? 1 : -1;
+    return (int8_t)generator_pick(g, -(1 << (bits - 1)), (1 << (bits - 1)) - 1);
 }
 
-static void fill_conv(struct generator *g, struct pbitc_program_operation *conv, uint32_t in_channels,
-                      uint32_t out_channels)
+void generator_fill_conv(struct generator *g, struct pbitc_program_operation *conv, uint32_t in_channels,
+                         uint32_t out_channels)
 {
     struct pbit_operation *fields = &conv->fields;
     uint32_t n = (uint32_t)pbit_operation_fan_in(fields, in_channels);
-    fields->weight_bits = (uint32_t)pick(g, 1, 8);
-    fields->weight_group = chance(g, 40) ? (uint32_t)pick(g, 1, n) : 0;
+    fields->weight_bits = (uint32_t)generator_pick(g, 1, 8);
+    fields->weight_group = generator_chance(g, 40) ? (uint32_t)generator_pick(g, 1, n) : 0;
     uint32_t groups = fields->weight_group ? (n + fields->weight_group - 1) / fields->weight_group : 0;
     int8_t *weights = allocate(g->program, (size_t)out_channels * n, 1);
     uint8_t *factors = allocate(g->program, (size_t)out_channels * groups, 1);
@@ -194,43 +188,43 @@ static void fill_conv(struct generator *g, struct pbitc_program_operation *conv,
     for (uint32_t i = 0; i < out_channels * n; i++)
         weights[i] = pick_weight(g, fields->weight_bits);
     for (uint32_t i = 0; i < out_channels * groups; i++)
-        factors[i] = (uint8_t)pick(g, 0, 255);
+        factors[i] = (uint8_t)generator_pick(g, 0, 255);
     for (uint32_t c = 0; c < in_channels; c++)
-        zeros[c] = (uint16_t)pick(g, 0, 256);
+        zeros[c] = (uint16_t)generator_pick(g, 0, 256);
     // Mostly sums of about one in Q16, sometimes anything.
-    bool wild = chance(g, 15);
-    fields->shift = (uint32_t)(wild ? pick(g, 0, 54) : pick(g, 0, 24));
+    bool wild = generator_chance(g, 15);
+    fields->shift = (uint32_t)(wild ? generator_pick(g, 0, 54) : generator_pick(g, 0, 24));
     for (uint32_t k = 0; k < out_channels; k++) {
         uint64_t unit =
             (UINT64_C(65536) << fields->shift) / (n << (fields->weight_bits - 1)) / (groups ? 64 : 1);
-        uint64_t multiplier = unit / 16 * (uint64_t)pick(g, 0, 100);
+        uint64_t multiplier = unit / 16 * (uint64_t)generator_pick(g, 0, 100);
         multipliers[k] = wild                     ? (int32_t)(random_word(&g->random) >> 1)
                          : multiplier > INT32_MAX ? INT32_MAX
                                                   : (int32_t)multiplier;
-        biases[k] = wild ? (int32_t)random_word(&g->random) : (int32_t)pick(g, -65536, 65536);
+        biases[k] = wild ? (int32_t)random_word(&g->random) : (int32_t)generator_pick(g, -65536, 65536);
     }
     conv->tables = (struct pbitc_program_tables){.weights = weights,
                                                  .factors = groups ? factors : NULL,
                                                  .multipliers = multipliers,
                                                  .biases = biases,
-                                                 .zeros = chance(g, 50) ? zeros : NULL};
+                                                 .zeros = generator_chance(g, 50) ? zeros : NULL};
 }
 
 static uint32_t add_conv(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
-    uint32_t groups = chance(g, 30)                           ? in.channels
-                      : in.channels % 2 == 0 && chance(g, 50) ? 2
-                                                              : 1,
+    uint32_t groups = generator_chance(g, 30)                           ? in.channels
+                      : in.channels % 2 == 0 && generator_chance(g, 50) ? 2
+                                                                        : 1,
              height, width;
-    uint32_t channels = groups * (uint32_t)pick(g, 1, groups > 2 ? 2 : 4);
+    uint32_t channels = groups * (uint32_t)generator_pick(g, 1, groups > 2 ? 2 : 4);
     struct pbit_window window = pick_window(g, &in, false, &height, &width);
-    uint32_t to = add_tensor(g->program, PBIT_FIXED, 0, height, width, channels);
+    uint32_t to = generator_add_tensor(g->program, PBIT_FIXED, 0, height, width, channels);
     struct pbitc_program_operation *conv =
         pbitc_program_add_operation(g->program, PBIT_OPERATION_CONV, "conv", from, to);
     conv->fields.window = window;
     conv->fields.groups = groups;
-    fill_conv(g, conv, in.channels, channels);
+    generator_fill_conv(g, conv, in.channels, channels);
     return to;
 }
 
@@ -240,45 +234,45 @@ static int compare_integers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void fill_table(struct generator *g, struct pbitc_program_operation *neuron)
+static void generator_fill_table(struct generator *g, struct pbitc_program_operation *neuron)
 {
     struct pbit_operation *fields = &neuron->fields;
-    fields->function = (uint32_t)pick(g, 0, 2);
+    fields->function = (uint32_t)generator_pick(g, 0, 2);
     if (fields->function == PBIT_FUNCTION_CURVE) {
-        fields->curve_shift = (uint32_t)pick(g, 0, chance(g, 20) ? 24 : 14);
-        fields->curve_segments = (uint32_t)pick(g, 1, 40);
-        fields->curve_start = (int32_t)pick(g, -131072, 65536);
+        fields->curve_shift = (uint32_t)generator_pick(g, 0, generator_chance(g, 20) ? 24 : 14);
+        fields->curve_segments = (uint32_t)generator_pick(g, 1, 40);
+        fields->curve_start = (int32_t)generator_pick(g, -131072, 65536);
     }
     size_t count = fields->function == PBIT_FUNCTION_THETA   ? PBIT_THETA_ENTRIES
                    : fields->function == PBIT_FUNCTION_CURVE ? fields->curve_segments + 1
                                                              : 0;
     int32_t *table = allocate(g->program, count, 4);
-    bool wild = chance(g, 20);
+    bool wild = generator_chance(g, 20);
     for (size_t i = 0; i < count; i++)
-        table[i] = fields->function == PBIT_FUNCTION_CURVE ? (int32_t)pick(g, 0, 65536)
+        table[i] = fields->function == PBIT_FUNCTION_CURVE ? (int32_t)generator_pick(g, 0, 65536)
                    : wild                                  ? (int32_t)random_word(&g->random)
-                                                           : (int32_t)pick(g, -200, 200) * 512;
+                                                           : (int32_t)generator_pick(g, -200, 200) * 512;
     if (fields->function == PBIT_FUNCTION_THETA)
         qsort(table, count, sizeof(*table), compare_integers);
     neuron->tables.table = count ? table : NULL;
     neuron->tables.table_count = count;
 }
 
-static uint32_t add_neuron(struct generator *g, uint32_t from)
+uint32_t generator_add_neuron(struct generator *g, uint32_t from)
 {
     static const uint32_t draw_factors[] = {256, 256, 128, 512, 300, 1, 65535}, rhos[] = {0, 128, 256, 77};
     struct pbit_tensor in = g->program->tensors[from];
-    bool multibit = chance(g, 30);
-    uint32_t factor = multibit ? 0 : draw_factors[pick(g, 0, 6)];
-    uint32_t to = add_tensor(g->program, PBIT_LEVELS, factor, in.height, in.width, in.channels);
+    bool multibit = generator_chance(g, 30);
+    uint32_t factor = multibit ? 0 : draw_factors[generator_pick(g, 0, 6)];
+    uint32_t to = generator_add_tensor(g->program, PBIT_LEVELS, factor, in.height, in.width, in.channels);
     struct pbitc_program_operation *neuron =
         pbitc_program_add_operation(g->program, PBIT_OPERATION_NEURON, "neuron", from, to);
     neuron->fields.neuron = multibit ? PBIT_NEURON_MULTIBIT : PBIT_NEURON_COUNT;
     neuron->fields.layer = 3 * g->layers++;
-    neuron->fields.amplitude = !multibit       ? rhos[pick(g, 0, 3)]
-                               : chance(g, 40) ? 0
-                                               : (uint32_t)pick(g, 1, 65536);
-    fill_table(g, neuron);
+    neuron->fields.amplitude = !multibit                 ? rhos[generator_pick(g, 0, 3)]
+                               : generator_chance(g, 40) ? 0
+                                                         : (uint32_t)generator_pick(g, 1, 65536);
+    generator_fill_table(g, neuron);
     return to;
 }
 
@@ -292,13 +286,14 @@ static uint32_t add_pool(struct generator *g, uint32_t from, enum pbit_operation
         height--;
     while ((width - 1) * window.stride_x >= in.width + window.pad_x)
         width--;
-    uint32_t to = add_tensor(g->program, in.kind, in.draw_factor, height, width, in.channels);
+    uint32_t to = generator_add_tensor(g->program, in.kind, in.draw_factor, height, width, in.channels);
     struct pbitc_program_operation *pool = pbitc_program_add_operation(g->program, kind, "pool", from, to);
     pool->fields.window = window;
     if (kind == PBIT_OPERATION_SUMPOOL) {
-        pool->fields.shift = (uint32_t)pick(g, 0, 62);
-        pool->fields.multipliers = (uint32_t)pick(g, 0, INT32_MAX / (window.kernel_y * window.kernel_x));
-        if (chance(g, 70)) { // a mean
+        pool->fields.shift = (uint32_t)generator_pick(g, 0, 62);
+        pool->fields.multipliers =
+            (uint32_t)generator_pick(g, 0, INT32_MAX / (window.kernel_y * window.kernel_x));
+        if (generator_chance(g, 70)) { // a mean
             pool->fields.shift = 20;
             pool->fields.multipliers = (1 << 20) / (window.kernel_y * window.kernel_x);
         }
@@ -318,7 +313,7 @@ static uint32_t pick_partner(struct generator *g, uint32_t first, bool channels)
     const struct pbit_tensor *tensors = g->program->tensors;
     uint32_t partner = first;
     for (uint32_t t = 0; t < g->program->tensor_count; t++)
-        if (alike(&tensors[first], &tensors[t], channels) && chance(g, 40))
+        if (alike(&tensors[first], &tensors[t], channels) && generator_chance(g, 40))
             partner = t;
     return partner;
 }
@@ -327,7 +322,7 @@ static uint32_t add_add(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
     uint32_t second = pick_partner(g, from, true);
-    uint32_t to = add_tensor(g->program, PBIT_FIXED, 0, in.height, in.width, in.channels);
+    uint32_t to = generator_add_tensor(g->program, PBIT_FIXED, 0, in.height, in.width, in.channels);
     struct pbitc_program_operation *add =
         pbitc_program_add_operation(g->program, PBIT_OPERATION_ADD, "add", from, to);
     add->fields.input_count = 2;
@@ -338,12 +333,12 @@ static uint32_t add_add(struct generator *g, uint32_t from)
 static uint32_t add_concat(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
-    uint32_t parts[3] = {from}, count = (uint32_t)pick(g, 1, 3), channels = in.channels;
+    uint32_t parts[3] = {from}, count = (uint32_t)generator_pick(g, 1, 3), channels = in.channels;
     for (uint32_t i = 1; i < count; i++) {
         parts[i] = pick_partner(g, from, false);
         channels += g->program->tensors[parts[i]].channels;
     }
-    uint32_t to = add_tensor(g->program, in.kind, in.draw_factor, in.height, in.width, channels);
+    uint32_t to = generator_add_tensor(g->program, in.kind, in.draw_factor, in.height, in.width, channels);
     struct pbitc_program_operation *concat =
         pbitc_program_add_operation(g->program, PBIT_OPERATION_CONCAT, "concat", from, to);
     concat->fields.input_count = count;
@@ -355,13 +350,13 @@ static uint32_t add_permute(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
     uint32_t elements = (uint32_t)pbit_tensor_elements(&in);
-    uint32_t width = (uint32_t)pick(g, 1, 3), channels = (elements + width - 1) / width;
-    uint32_t to = add_tensor(g->program, in.kind, in.draw_factor, 1, width, channels);
+    uint32_t width = (uint32_t)generator_pick(g, 1, 3), channels = (elements + width - 1) / width;
+    uint32_t to = generator_add_tensor(g->program, in.kind, in.draw_factor, 1, width, channels);
     struct pbitc_program_operation *permute =
         pbitc_program_add_operation(g->program, PBIT_OPERATION_PERMUTE, "permute", from, to);
     int32_t *index = allocate(g->program, width * channels, 4);
     for (uint32_t i = 0; i < width * channels; i++)
-        index[i] = (int32_t)pick(g, 0, elements - 1);
+        index[i] = (int32_t)generator_pick(g, 0, elements - 1);
     permute->tables.table = index;
     permute->tables.table_count = width * channels;
     return to;
@@ -370,7 +365,7 @@ static uint32_t add_permute(struct generator *g, uint32_t from)
 static uint32_t add_operation(struct generator *g, uint32_t from)
 {
     bool fixed = g->program->tensors[from].kind == PBIT_FIXED;
-    switch (pick(g, 0, 9)) {
+    switch (generator_pick(g, 0, 9)) {
     case 0:
         return add_pool(g, from, PBIT_OPERATION_MAXPOOL);
     case 1:
@@ -383,7 +378,7 @@ static uint32_t add_operation(struct generator *g, uint32_t from)
     case 5:
         return fixed ? add_add(g, from) : add_conv(g, from);
     default:
-        return fixed ? add_neuron(g, from) : add_conv(g, from);
+        return fixed ? generator_add_neuron(g, from) : add_conv(g, from);
     }
 }
 
@@ -397,21 +392,24 @@ struct test_file random_program(uint32_t seed, int operations)
     struct generator g = {.random = {seed * 2654435761u + 1}};
     for (int i = 0; i < 8; i++)
         random_word(&g.random);
-    g.program = start(chance(&g, 50) ? PBIT_SAMPLER_IID : PBIT_SAMPLER_STRATIFIED);
-    for (int64_t i = pick(&g, 1, 2); i > 0; i--)
-        add_input(g.program, (uint32_t)pick(&g, 1, 6), (uint32_t)pick(&g, 1, 5), (uint32_t)pick(&g, 1, 4));
+    g.program = generator_start(generator_chance(&g, 50) ? PBIT_SAMPLER_IID : PBIT_SAMPLER_STRATIFIED);
+    for (int64_t i = generator_pick(&g, 1, 2); i > 0; i--)
+        generator_add_input(g.program, (uint32_t)generator_pick(&g, 1, 6), (uint32_t)generator_pick(&g, 1, 5),
+                            (uint32_t)generator_pick(&g, 1, 4));
     uint32_t last = 0;
-    for (int64_t i = pick(&g, 1, operations); i > 0; i--) {
-        uint32_t from = chance(&g, 70) ? last : (uint32_t)pick(&g, 0, g.program->tensor_count - 1);
+    for (int64_t i = generator_pick(&g, 1, operations); i > 0; i--) {
+        uint32_t from =
+            generator_chance(&g, 70) ? last : (uint32_t)generator_pick(&g, 0, g.program->tensor_count - 1);
         last = add_operation(&g, is_small(g.program, from) ? from : 0);
     }
     if (g.program->tensors[last].kind == PBIT_LEVELS)
         last = add_conv(&g, last);
-    add_output(g.program, last);
+    generator_add_output(g.program, last);
     for (uint32_t t = g.program->input_count; t < last; t++)
-        if (g.program->tensors[t].kind == PBIT_FIXED && chance(&g, 20) && g.program->output_count < 3)
-            add_output(g.program, t);
-    return finish(g.program);
+        if (g.program->tensors[t].kind == PBIT_FIXED && generator_chance(&g, 20) &&
+            g.program->output_count < 3)
+            generator_add_output(g.program, t);
+    return generator_finish(g.program);
 }
 
 static void add_dense(struct pbitc_program *program, uint32_t from, uint32_t to, const int8_t *weights,
@@ -433,11 +431,11 @@ static void add_dense(struct pbitc_program *program, uint32_t from, uint32_t to,
 struct test_file one_layer_program(uint32_t neurons, uint32_t rho, uint32_t draw_factor,
                                    enum pbit_sampler sampler)
 {
-    struct pbitc_program *program = start(sampler);
-    add_input(program, 1, 1, 1);
-    uint32_t z = add_tensor(program, PBIT_FIXED, 0, 1, 1, neurons);
-    uint32_t drawn = add_tensor(program, PBIT_LEVELS, draw_factor, 1, 1, neurons);
-    uint32_t out = add_tensor(program, PBIT_FIXED, 0, 1, 1, neurons);
+    struct pbitc_program *program = generator_start(sampler);
+    generator_add_input(program, 1, 1, 1);
+    uint32_t z = generator_add_tensor(program, PBIT_FIXED, 0, 1, 1, neurons);
+    uint32_t drawn = generator_add_tensor(program, PBIT_LEVELS, draw_factor, 1, 1, neurons);
+    uint32_t out = generator_add_tensor(program, PBIT_FIXED, 0, 1, 1, neurons);
     int8_t *ones = allocate(program, neurons, 1), *identity = allocate(program, (size_t)neurons * neurons, 1);
     for (uint32_t i = 0; i < neurons; i++)
         ones[i] = identity[i * neurons + i] = 1;
@@ -447,8 +445,8 @@ struct test_file one_layer_program(uint32_t neurons, uint32_t rho, uint32_t draw
     neuron->fields.amplitude = rho;
     neuron->fields.layer = 5;
     add_dense(program, drawn, out, identity, 1 << 20);
-    add_output(program, out);
-    return finish(program);
+    generator_add_output(program, out);
+    return generator_finish(program);
 }
 
 // ---- buffers

@@ -34,6 +34,9 @@ size_t test_file_tensor(const struct test_file *file, uint32_t tensor, size_t fi
 /// Programs of up to `operations` operations on tensors of a few hundred elements.
 struct test_file random_program(uint32_t seed, int operations);
 
+/// Convolutional networks with residuals and pools, most of whose p-bits draw once when m = 1.
+struct test_file random_network(uint32_t seed);
+
 /// Input -> CONV -> p-bit of `function` and rho -> CONV -> output: 1 x 1 x inputs, neurons, 1. The first CONV
 /// copies input i % inputs to neuron i times 256, so that pixel q gives z = 256 q.
 struct test_file one_layer_program(uint32_t neurons, uint32_t rho, uint32_t draw_factor,

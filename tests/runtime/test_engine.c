@@ -1,12 +1,13 @@
 // pbit_engine_run against pbit_run, bit for bit, on random programs: every kind of processor that is here,
 // any number of images.
+#include "runtime/engine.h"
 #include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAMS = 300, OPERATIONS = 9, IMAGES = 11 };
+enum { PROGRAMS = 300, NETWORKS = 200, OPERATIONS = 9, IMAGES = 11 };
 
 struct engine_buffers {
     const struct pbit_engine *engine;
@@ -106,6 +107,46 @@ static int stop_at(void *state, uint32_t done, int64_t *const *sums)
     (void)sums;
     return done == *(const uint32_t *)state;
 }
+
+START_TEST(engine_gives_the_bits_of_run_on_bits)
+{
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    if (cpu == PBIT_CPU_SCALAR || cpu > pbit_cpu_present())
+        return;
+    struct {
+        uint32_t fixed, fused, pooled, sums;
+    } seen = {0, 0, 0, 0};
+    for (uint32_t seed = 1; seed <= NETWORKS; seed++) {
+        struct test_random random = {seed};
+        random_word(&random);
+        struct test_file file = random_network(seed);
+        struct test_buffers buffers = test_buffers_create(&file, seed);
+        size_t images = (size_t)random_range(&random, 1, random_chance(&random, 30) ? IMAGES : 3);
+        struct engine_buffers made = engine_create(&buffers, cpu, images);
+        for (uint32_t i = 0; i < buffers.model.operation_count; i++)
+            if (made.engine->operations[i].bits.stage) {
+                seen.fixed += made.engine->operations[i].bits.terms == 0;
+                seen.pooled += (uint32_t)made.engine->operations[i].bits.pooled;
+                seen.sums += made.engine->operations[i].bits.terms == 2;
+                seen.fused += made.engine->operations[i].bits.terms > 0;
+            }
+        for (int i = 0; i < 4; i++) {
+            struct pbit_options options = {.seed = random_word(&random),
+                                           .image = random_word(&random),
+                                           .draws = random_chance(&random, 90) ? 1 : 2,
+                                           .samples = (uint32_t)random_range(&random, 1, 11),
+                                           .sampler = (enum pbit_sampler)i};
+            compare(&buffers, &made, &options, images, seed);
+        }
+        engine_free(&made);
+        test_buffers_free(&buffers);
+        test_file_free(&file);
+    }
+    if (cpu == PBIT_CPU_AVX2 || cpu == PBIT_CPU_AVX512) // the test tests something
+        ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 5, "%u %u %u %u",
+                      seen.fixed, seen.fused, seen.pooled, seen.sums);
+}
+END_TEST
 
 START_TEST(engine_stops_with_valid_sums)
 {
@@ -211,6 +252,7 @@ int main(void)
     TCase *tests = tcase_create("engine");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, engine_gives_the_bits_of_run, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
+    tcase_add_loop_test(tests, engine_gives_the_bits_of_run_on_bits, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
     tcase_add_test(tests, engine_stops_with_valid_sums);
     tcase_add_test(tests, engine_tells_when_an_operation_is_done);
     tcase_add_test(tests, engine_refuses_what_breaks_the_contract);
