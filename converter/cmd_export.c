@@ -17,6 +17,7 @@ enum {
 
 enum target { TARGET_C99, TARGET_VERILOG };
 static const char *const targets[] = {"c99", "verilog", NULL};
+static const char *const styles[] = {"theta", "lfsr-sigmoid", NULL};
 
 static const struct pbitc_option options[] = {
     {"target", 0, "c99|verilog", "a folder of C for a microcontroller, or of Verilog for an FPGA",
@@ -55,6 +56,11 @@ static const struct pbitc_option options[] = {
     {"twin", 0, "mac:BITS",
      "verilog: instead of p-bits, the same network with levels of BITS bits, 2..32, and multipliers",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_export_arguments, twin), .required = false},
+    {"neuron-style", 0, "theta|lfsr-sigmoid",
+     "verilog: theta gives libpbit's bits (default); lfsr-sigmoid, for comparison, others: an LFSR and 256 "
+     "probabilities per layer, m = 1",
+     PBITC_OPTION_CHOICE, offsetof(struct pbitc_export_arguments, style), .required = false,
+     .choices = styles},
     {"data", 0, "DATA", "verilog: images of the golden vectors (default: noise)", PBITC_OPTION_TEXT,
      offsetof(struct pbitc_export_arguments, data), .required = false},
     {"limit", 0, "N", "verilog: that many images (default 3)", PBITC_OPTION_INTEGER,
@@ -165,13 +171,16 @@ static int check_arguments(const struct pbitc_export_arguments *arguments)
                                  verilog ? "a module" : "functions", problem);
     if (verilog && (arguments->ram_limit || arguments->flash_limit))
         code = pbitc_usage_error(usage.name, "--ram-limit and --flash-limit go with --target c99");
-    if (!verilog && (arguments->parallel || arguments->luts || arguments->frames || arguments->clock ||
-                     arguments->tile || arguments->twin || arguments->data || arguments->limit ||
-                     arguments->vector_samples.count || arguments->seed >= 0 || arguments->verify))
+    if (!verilog &&
+        (arguments->parallel || arguments->luts || arguments->frames || arguments->clock || arguments->tile ||
+         arguments->twin || arguments->style || arguments->data || arguments->limit ||
+         arguments->vector_samples.count || arguments->seed >= 0 || arguments->verify))
         code = pbitc_usage_error(
             usage.name,
-            "--parallel, --budget-luts, --fps, --clock, --tile, --twin, --data, --limit, --samples, "
-            "--seed and --verify go with --target verilog");
+            "--parallel, --budget-luts, --fps, --clock, --tile, --twin, --neuron-style, --data, --limit, "
+            "--samples, --seed and --verify go with --target verilog");
+    if (arguments->twin && arguments->style)
+        code = pbitc_usage_error(usage.name, "--twin has no p-bits whose --neuron-style could be chosen");
     if (arguments->verify && arguments->dry_run)
         code = pbitc_usage_error(usage.name, "--verify needs the folder that --dry-run does not write");
     if (!arguments->output && !arguments->dry_run)

@@ -14,6 +14,7 @@ struct pbitc_export_arguments {
     int64_t ram_limit, flash_limit;
     // verilog
     const char *parallel, *frames, *clock, *data, *twin;
+    int style;
     int64_t luts, tile, limit, seed;
     struct pbitc_integers vector_samples;
     bool verify;

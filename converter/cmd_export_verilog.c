@@ -287,8 +287,13 @@ int pbitc_export_verilog(const struct pbitc_export_arguments *arguments, const s
     if (twin_bits) // every pass would give the same
         samples = 1;
     budget.samples = samples;
-    enum pbit_status status = pbitc_verilog_plan_make(
-        &plan, model, draws, samples, choose_tile(arguments->tile, samples), twin_bits, diagnostics);
+    bool lfsr = arguments->style != 0;
+    struct pbitc_verilog_wish wish = {.draws = draws,
+                                      .max_samples = samples,
+                                      .tile = lfsr ? 1 : choose_tile(arguments->tile, samples),
+                                      .twin_bits = twin_bits,
+                                      .lfsr = lfsr};
+    enum pbit_status status = pbitc_verilog_plan_make(&plan, model, &wish, diagnostics);
     code = status == PBIT_OK ? export_plan(arguments, file, &budget, &design, &plan, diagnostics)
                              : pbitc_exit_code(status);
     pbitc_verilog_plan_free(&plan);

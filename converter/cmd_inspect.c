@@ -68,8 +68,10 @@ static void print_layer(const struct pbit_layer *layer, size_t width)
 static bool check_verilog(const struct pbit_model *model, struct pbitc_diagnostics *problems)
 {
     struct pbitc_verilog_plan plan;
-    enum pbit_status status = pbitc_verilog_plan_make(&plan, model, pbit_model_default_draws(model),
-                                                      pbit_model_default_samples(model), 1, 0, problems);
+    struct pbitc_verilog_wish wish = {.draws = pbit_model_default_draws(model),
+                                      .max_samples = pbit_model_default_samples(model),
+                                      .tile = 1};
+    enum pbit_status status = pbitc_verilog_plan_make(&plan, model, &wish, problems);
     pbitc_verilog_plan_free(&plan);
     return status == PBIT_OK;
 }

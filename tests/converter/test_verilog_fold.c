@@ -18,7 +18,8 @@ static void make_plan(void)
     file = one_layer_program(NEURONS, 256, 256, PBIT_SAMPLER_STRATIFIED);
     buffers = test_buffers_create(&file, 1);
     diagnostics = pbitc_diagnostics_create();
-    ck_assert_int_eq(pbitc_verilog_plan_make(&plan, &buffers.model, 1, 4, 1, 0, diagnostics), PBIT_OK);
+    struct pbitc_verilog_wish wish = {.draws = 1, .max_samples = 4, .tile = 1};
+    ck_assert_int_eq(pbitc_verilog_plan_make(&plan, &buffers.model, &wish, diagnostics), PBIT_OK);
 }
 
 static void free_plan(void)

@@ -13,7 +13,7 @@ static const struct pbitc_verilog_cost control_cost = {320, 420, 0}, seed_cost =
                                        layer_cost = {93, 60, 0}, draw_cost = {30, 60, 0},
                                        lanes_cost = {116, 38, 0}, theta_cost = {176, 110, 0},
                                        curve_cost = {120, 90, 0}, linear_cost = {17, 0, 0},
-                                       pool_cost = {80, 70, 0};
+                                       pool_cost = {80, 70, 0}, lfsr_cost = {10, 40, 0};
 
 enum {
     LUT_BITS = 64,      ///< of a read-only memory in one LUT
@@ -165,7 +165,7 @@ static struct pbitc_verilog_cost activation_cost(const struct pbitc_verilog_plan
     struct pbitc_verilog_cost cost = neuron.function == PBIT_FUNCTION_THETA   ? theta_cost
                                      : neuron.function == PBIT_FUNCTION_CURVE ? curve_cost
                                                                               : linear_cost;
-    if (plan->twin_bits)
+    if (plan->twin_bits || plan->lfsr)
         cost = (struct pbitc_verilog_cost){1.4 * stage->z_bits, 30, 0};
     add(&cost, rom_cost(stage->table_words, stage->table_word_bits));
     return cost;
@@ -197,7 +197,9 @@ struct pbitc_verilog_cost pbitc_verilog_stage_cost(const struct pbitc_verilog_pl
     }
     if (stage->activation != PBITC_VERILOG_NONE)
         add(&cost, activation_cost(plan, stage));
-    if (stage->draw != PBITC_VERILOG_NONE) {
+    if (stage->draw != PBITC_VERILOG_NONE && plan->lfsr) {
+        add(&cost, lfsr_cost);
+    } else if (stage->draw != PBITC_VERILOG_NONE) {
         struct pbit_operation neuron = pbit_model_operation(plan->model, stage->draw);
         add(&cost, draw_cost);
         add(&cost, neuron_cost(stage));

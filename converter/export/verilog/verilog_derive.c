@@ -88,7 +88,7 @@ static uint32_t output_bits(const struct pbitc_verilog_plan *plan, const struct 
         return pbitc_verilog_bits(stage->levels);
     if (stage->activation == PBITC_VERILOG_NONE)
         return stage->z_bits;
-    return plan->twin_bits ? plan->twin_bits : PBITC_VERILOG_P_BITS;
+    return plan->twin_bits ? plan->twin_bits : plan->p_bits;
 }
 
 void pbitc_verilog_plan_derive(struct pbitc_verilog_plan *plan)

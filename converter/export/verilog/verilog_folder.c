@@ -62,8 +62,9 @@ const char *pbitc_verilog_prefix_problem(const char *prefix)
         return "it is longer than 47 characters";
     if (is_keyword(prefix))
         return "it is a keyword of Verilog or SystemVerilog";
-    if (strncmp(prefix, "pbit_", 5) == 0)
-        return "the modules of the library begin with pbit_";
+    if (strncmp(prefix, "pbit_", 5) == 0 || strncmp(prefix, "mac_", 4) == 0 ||
+        strncmp(prefix, "lfsr_", 5) == 0)
+        return "the modules of the library begin with pbit_, mac_ and lfsr_";
     return NULL;
 }
 
@@ -152,15 +153,25 @@ static enum pbit_status add_generated(const struct pbitc_verilog *design, struct
     return status;
 }
 
+/// The relatives' modules stand in their folders only.
+static bool is_needed(const struct pbitc_verilog_plan *plan, const char *path)
+{
+    if (strncmp(path, "rtl/lfsr_", 9) == 0)
+        return plan->lfsr;
+    if (strcmp(path, "rtl/mac_neuron.v") == 0)
+        return plan->lfsr || plan->twin_bits;
+    return strncmp(path, "rtl/mac_", 8) != 0 || plan->twin_bits;
+}
+
 static enum pbit_status make_files(const void *state, struct pbitc_folder *folder)
 {
     const struct pbitc_verilog *design = state;
-    static const char templates[] = "templates/", twin[] = "rtl/mac_";
+    static const char templates[] = "templates/";
     const size_t skip = sizeof(templates) - 1;
     enum pbit_status status = add_generated(design, folder);
     for (const struct pbitc_embedded *copy = pbitc_verilog_copies; copy->path && status == PBIT_OK; copy++) {
         struct file file = {.design = design, .text = copy->text};
-        if (strncmp(copy->path, twin, sizeof(twin) - 1) == 0 && !design->plan->twin_bits)
+        if (!is_needed(design->plan, copy->path))
             continue;
         if (strncmp(copy->path, templates, skip) == 0)
             status = pbitc_folder_print(folder, copy->path + skip, print_template, &file);

@@ -201,7 +201,7 @@ static enum pbit_status print_table(const void *state, FILE *stream)
 static enum pbit_status print_twin_table(const void *state, FILE *stream)
 {
     const struct source *source = state;
-    uint32_t bits = source->design->plan->twin_bits;
+    uint32_t bits = source->design->plan->lfsr ? PBITC_LFSR_BITS : source->design->plan->twin_bits;
     struct pbit_operation neuron =
         pbit_model_operation(source->design->model, source->design->plan->stages[source->stage].activation);
     struct pbitc_twin_table table;
@@ -253,7 +253,9 @@ enum pbit_status pbitc_verilog_add_memories(const struct pbitc_verilog *design, 
                 status = add(&source, "classes", print_classes, folder);
         }
         if (status == PBIT_OK && stage->table_words)
-            status = add(&source, "table", design->plan->twin_bits ? print_twin_table : print_table, folder);
+            status =
+                add(&source, "table",
+                    design->plan->twin_bits || design->plan->lfsr ? print_twin_table : print_table, folder);
         if (status == PBIT_OK && stage->permuted)
             status = add(&source, "places", print_places, folder);
     }

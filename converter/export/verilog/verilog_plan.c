@@ -245,9 +245,9 @@ static void set_activation(struct maker *maker, struct pbitc_verilog_stage *stag
 {
     const uint8_t *table = maker->model->bytes + neuron->table;
     stage->activation = index;
-    if (maker->plan->twin_bits) {
+    if (maker->plan->twin_bits || maker->plan->lfsr) {
         stage->table_words = PBITC_TWIN_ENTRIES;
-        stage->table_word_bits = maker->plan->twin_bits;
+        stage->table_word_bits = maker->plan->lfsr ? PBITC_LFSR_BITS : maker->plan->twin_bits;
     } else if (neuron->function == PBIT_FUNCTION_THETA) {
         int64_t low = pbit_load_i32(table), high = pbit_load_i32(table + 4 * 255), rise = 0;
         for (uint32_t h = 0; h < PBIT_THETA_ENTRIES - 1; h++) {
@@ -278,7 +278,10 @@ static void set_draw(struct maker *maker, struct pbitc_verilog_stage *stage, uin
         return;
     stage->draw = index;
     stage->levels = pbit_tensor_levels(&output, maker->plan->draws);
-    maker->plan->random_layers += pbit_operation_draws(neuron) != 0;
+    if (maker->plan->lfsr && (neuron->neuron != PBIT_NEURON_COUNT || stage->levels > 1))
+        refuse(maker, neuron, "export with --draws 1, or leave --neuron-style away",
+               "an LFSR neuron draws one bit, this one gives more levels");
+    maker->plan->random_layers += pbit_operation_draws(neuron) && !maker->plan->lfsr;
 }
 
 /// The NEURON behind a stage becomes part of it, at least its activation.
@@ -295,7 +298,7 @@ static void fuse_neuron(struct maker *maker, struct pbitc_verilog_stage *stage)
     } else {
         maker->tensors[stage->output].is_probability = true;
         maker->tensors[stage->output].is_signed = false;
-        maker->tensors[stage->output].width = PBITC_VERILOG_P_BITS;
+        maker->tensors[stage->output].width = maker->plan->p_bits;
     }
 }
 
@@ -463,23 +466,25 @@ static enum pbit_status sort_stages(struct pbitc_verilog_plan *plan)
 }
 
 enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const struct pbit_model *model,
-                                         uint32_t draws, uint32_t max_samples, uint32_t tile,
-                                         uint32_t twin_bits, struct pbitc_diagnostics *diagnostics)
+                                         const struct pbitc_verilog_wish *wish,
+                                         struct pbitc_diagnostics *diagnostics)
 {
     *plan = (struct pbitc_verilog_plan){.model = model,
-                                        .draws = draws,
-                                        .max_samples = max_samples,
-                                        .tile = tile,
-                                        .twin_bits = twin_bits,
+                                        .draws = wish->draws,
+                                        .max_samples = wish->max_samples,
+                                        .tile = wish->tile,
+                                        .twin_bits = wish->twin_bits,
+                                        .lfsr = wish->lfsr,
+                                        .p_bits = wish->lfsr ? PBITC_LFSR_BITS : PBITC_VERILOG_P_BITS,
                                         .pass_bits = 1};
-    while (1u << plan->pass_bits < tile)
+    while (1u << plan->pass_bits < wish->tile)
         plan->pass_bits++;
     struct maker maker = {.plan = plan, .model = model, .diagnostics = diagnostics};
     maker.tensors = calloc(model->tensor_count, sizeof(*maker.tensors));
     maker.absorbed = calloc(model->operation_count, sizeof(*maker.absorbed));
     plan->stages = calloc(stages_limit(model), sizeof(*plan->stages));
     enum pbit_status status = maker.tensors && maker.absorbed && plan->stages ? PBIT_OK : PBIT_ERROR_MEMORY;
-    if (pbit_model_sampler(model) == PBIT_SAMPLER_IID && !twin_bits)
+    if (pbit_model_sampler(model) == PBIT_SAMPLER_IID && !wish->twin_bits && !wish->lfsr)
         maker.status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
                                     "convert with --sampler stratified",
                                     "the hardware has no independent draws (sampler iid)");

@@ -106,6 +106,8 @@ struct pbitc_verilog_plan {
     uint32_t max_samples;  ///< largest T of the register
     uint32_t tile;         ///< passes of a tile, a power of two
     uint32_t twin_bits;    ///< of a level of the deterministic twin (verilog_twin.h), or 0: p-bits
+    bool lfsr;             ///< neurons of an LFSR and a table each, for comparison (verilog_twin.h)
+    uint32_t p_bits;       ///< of a probability
     uint32_t stage_count;
     struct pbitc_verilog_stage *stages;
     uint32_t random_layers; ///< NEURONs that draw: each has a bank of 32 lanes, seeded in this order
@@ -115,12 +117,20 @@ struct pbitc_verilog_plan {
 /// Bits of P.
 enum { PBITC_VERILOG_P_BITS = 17 };
 
-/// Makes the stages with a folding of 1 x 1 each. twin_bits: 0, or the deterministic twin is built, whose T
-/// is 1 as well as its tile. Reports everything that the hardware cannot do, and frees nothing on failure.
-/// Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
+/// What is built of a network.
+struct pbitc_verilog_wish {
+    uint32_t draws;       ///< m
+    uint32_t max_samples; ///< T
+    uint32_t tile;        ///< a power of two
+    uint32_t twin_bits;   ///< 0, or the deterministic twin is built, whose T is 1 as well as its tile
+    bool lfsr;            ///< with neurons of an LFSR and a table; then the tile is 1 too
+};
+
+/// Makes the stages with a folding of 1 x 1 each. Reports everything that the hardware cannot do, and frees
+/// nothing on failure. Errors: UNSUPPORTED, MEMORY. Free with pbitc_verilog_plan_free in any case.
 enum pbit_status pbitc_verilog_plan_make(struct pbitc_verilog_plan *plan, const struct pbit_model *model,
-                                         uint32_t draws, uint32_t max_samples, uint32_t tile,
-                                         uint32_t twin_bits, struct pbitc_diagnostics *diagnostics);
+                                         const struct pbitc_verilog_wish *wish,
+                                         struct pbitc_diagnostics *diagnostics);
 void pbitc_verilog_plan_free(struct pbitc_verilog_plan *plan);
 
 /// Computes everything that depends on the folding of the stages, which must be legal.

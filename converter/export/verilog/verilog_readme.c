@@ -116,6 +116,13 @@ void pbitc_verilog_write_readme(const struct pbitc_verilog *design, FILE *stream
                 "It is the\ndeterministic twin: activations of %" PRIu32
                 " bits from a table, a multiplier per synapse, one pass.\n",
                 plan->twin_bits);
+    else if (plan->lfsr)
+        fprintf(stream,
+                "Its\np-bits are the classic ones, for comparison: an LFSR and a table of 256 sigmoid values "
+                "per layer, for T = 1 to %" PRIu32 "\npasses. **These are not the bits of libpbit**, nor as "
+                "good ones: 8 bits of probability, correlated draws. vectors/ and\n`export --verify` hold "
+                "the design against an integer reference of its own. The seed register changes nothing.\n",
+                plan->max_samples);
     else
         fprintf(stream,
                 "It computes the\nbits of libpbit with m = %" PRIu32 " draws, for T = 1 to %" PRIu32
@@ -135,13 +142,16 @@ void pbitc_verilog_write_readme(const struct pbitc_verilog *design, FILE *stream
         plan->tile);
     if (!plan->twin_bits)
         fputs("Levels come as bit planes, one per cycle: a bit of 1 adds its weight, so no synapse "
-              "multiplies. A neuron "
-              "takes\n"
-              "one random word per image, from 32 xorshift lanes per layer; theta tables are shared by a "
-              "whole layer. Sums "
-              "become\n"
-              "pre-activations by shift and add, bit by bit. There is no `*` in it, so no DSP block.\n",
+              "multiplies. Sums\n"
+              "become pre-activations by shift and add, bit by bit. There is no `*` in it, so no DSP block. ",
               stream);
+    if (!plan->twin_bits && !plan->lfsr)
+        fputs("A neuron takes\n"
+              "one random word per image, from 32 xorshift lanes per layer; theta tables are shared by a "
+              "whole layer.\n",
+              stream);
+    else
+        fputc('\n', stream);
     fputs("\n## Use it\n\n`s_axis` takes images, one byte per beat, TLAST with the last one. `m_axis` gives "
           "signed 64-bit "
           "sums over the passes,\n"
@@ -222,7 +232,7 @@ static void write_parts(const struct pbitc_verilog *design, const struct pbitc_v
     } else {
         fprintf(stream, " | %s", pbitc_verilog_kind_name(stage->kind));
     }
-    if (design->plan->twin_bits && stage->activation != PBITC_VERILOG_NONE)
+    if ((design->plan->twin_bits || design->plan->lfsr) && stage->activation != PBITC_VERILOG_NONE)
         fputs(" | table", stream);
     else if (stage->activation != PBITC_VERILOG_NONE)
         fputs(" | P", stream);

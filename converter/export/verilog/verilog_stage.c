@@ -420,20 +420,22 @@ static void write_activation(const struct pbitc_verilog *design, uint32_t s, FIL
             s, s, s, s, s, s, s, s, s, s);
 }
 
-/// The neuron of the twin: a table gives the level at once.
+/// A table gives the level of the twin, or the probability of an LFSR neuron, at once.
 static void write_table_neuron(const struct pbitc_verilog *design, uint32_t s, FILE *stream)
 {
     const struct pbitc_verilog_stage *stage = &design->plan->stages[s];
     struct pbit_operation neuron = pbit_model_operation(design->model, stage->activation);
     struct pbitc_twin_table table;
-    pbitc_twin_table_fill(&table, design->model, &neuron, design->plan->twin_bits);
+    uint32_t bits = design->plan->lfsr ? PBITC_LFSR_BITS : design->plan->twin_bits;
+    const char *out = design->plan->lfsr ? "p" : "out";
+    pbitc_twin_table_fill(&table, design->model, &neuron, bits);
     uint32_t work_bits = pbitc_verilog_signed_bits(table.start, table.start);
     work_bits = (work_bits > stage->z_bits ? work_bits : stage->z_bits) + 1;
     if (work_bits < table.shift + 10)
         work_bits = table.shift + 10;
     fprintf(stream, "    mac_neuron #(\n        .Z_BITS(%" PRIu32 ")", stage->z_bits);
     number(stream, "INDEX_BITS", pbitc_verilog_index_bits(stage));
-    number(stream, "LEVEL_BITS", design->plan->twin_bits);
+    number(stream, "LEVEL_BITS", bits);
     number(stream, "WORK_BITS", work_bits);
     number(stream, "SHIFT", table.shift);
     sized(stream, "START", work_bits, table.start);
@@ -442,8 +444,23 @@ static void write_table_neuron(const struct pbitc_verilog *design, uint32_t s, F
             "\n    ) s%" PRIu32 "_neuron (\n"
             "        .clock(clock), .reset(reset), .valid(s%" PRIu32 "_valid), .index(s%" PRIu32
             "_index), .z(s%" PRIu32 "_z),\n"
-            "        .out_valid(s%" PRIu32 "_out_valid), .out_index(s%" PRIu32 "_out_index), .level(s%" PRIu32
-            "_out));\n\n",
+            "        .out_valid(s%" PRIu32 "_%s_valid), .out_index(s%" PRIu32 "_%s_index), .level(s%" PRIu32
+            "_%s));\n\n",
+            s, s, s, s, s, out, s, out, s, out);
+}
+
+static void write_lfsr_draw(const struct pbitc_verilog *design, uint32_t s, FILE *stream)
+{
+    const struct pbitc_verilog_stage *stage = &design->plan->stages[s];
+    struct pbit_operation neuron = pbit_model_operation(design->model, stage->draw);
+    fprintf(stream, "    lfsr_draw #(\n        .SEED(32'h%08" PRIx32 ")", pbitc_lfsr_seed(neuron.layer));
+    number(stream, "INDEX_BITS", pbitc_verilog_index_bits(stage));
+    fprintf(stream,
+            "\n    ) s%" PRIu32 "_draw (\n"
+            "        .clock(clock), .reset(reset), .restart(seed_start), .valid(s%" PRIu32
+            "_p_valid), .index(s%" PRIu32 "_p_index),\n"
+            "        .probability(s%" PRIu32 "_p), .out_valid(s%" PRIu32 "_out_valid), .out_index(s%" PRIu32
+            "_out_index),\n        .level(s%" PRIu32 "_out));\n\n",
             s, s, s, s, s, s, s);
 }
 
@@ -488,10 +505,12 @@ void pbitc_verilog_write_stage(const struct pbitc_verilog *design, uint32_t s, F
         write_pool(design, s, stream);
     else
         write_copy(design, s, stream);
-    if (stage->activation != PBITC_VERILOG_NONE && design->plan->twin_bits)
+    if (stage->activation != PBITC_VERILOG_NONE && (design->plan->twin_bits || design->plan->lfsr))
         write_table_neuron(design, s, stream);
     else if (stage->activation != PBITC_VERILOG_NONE)
         write_activation(design, s, stream);
-    if (stage->draw != PBITC_VERILOG_NONE)
+    if (stage->draw != PBITC_VERILOG_NONE && design->plan->lfsr)
+        write_lfsr_draw(design, s, stream);
+    else if (stage->draw != PBITC_VERILOG_NONE)
         write_draw(design, s, stream);
 }

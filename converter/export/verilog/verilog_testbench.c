@@ -75,6 +75,8 @@ static enum pbit_status run(struct vectors *vectors, uint64_t image, uint32_t sa
     uint32_t twin_bits = vectors->design->plan->twin_bits;
     if (twin_bits)
         return pbitc_twin_run(model, twin_bits, ports.inputs, ports.outputs);
+    if (vectors->design->plan->lfsr)
+        return pbitc_lfsr_run(model, samples, ports.inputs, ports.outputs);
     struct pbit_options options = {.seed = vectors->design->vectors->seed,
                                    .image = image,
                                    .draws = vectors->design->plan->draws,

@@ -61,7 +61,7 @@ static void write_control(const struct pbitc_verilog *design, FILE *stream)
         pbitc_verilog_bits(plan->stage_count), plan->first_random, plan->tile, plan->pass_bits,
         plan->max_samples, samples < plan->max_samples ? samples : plan->max_samples, plan->draws);
     if (!layers) {
-        fputs("    // nothing draws\n    assign seed_done = 1'b1;\n"
+        fputs("    // nothing is seeded\n    assign seed_done = 1'b1;\n"
               "    wire seed_unused = &{1'b0, seed_start, seed, image};\n\n",
               stream);
         return;
@@ -206,13 +206,22 @@ static void write_wires(const struct pbitc_verilog *design, uint32_t s, FILE *st
                 s, s, plan->pass_bits, s, s);
         return;
     }
-    if (!activates)
+    if (!activates || plan->lfsr)
         fprintf(stream, "    assign s%" PRIu32 "_ready = 1'b1;\n", s);
     if (activates || draws)
         fprintf(stream,
                 "    wire s%" PRIu32 "_p_valid;\n    wire [%" PRIu32 ":0] s%" PRIu32
-                "_p_index;\n    wire [%" PRIu32 ":0] s%" PRIu32 "_p_pass;\n    wire [16:0] s%" PRIu32 "_p;\n",
-                s, index, s, pass, s, s);
+                "_p_index;\n    wire [%" PRIu32 ":0] s%" PRIu32 "_p_pass;\n    wire [%" PRIu32 ":0] s%" PRIu32
+                "_p;\n",
+                s, index, s, pass, s, plan->p_bits - 1, s);
+    if (plan->lfsr && (activates || draws)) // its tile is 1
+        fprintf(stream,
+                "    wire s%" PRIu32 "_unused_pass = &{1'b0, s%" PRIu32 "_pass, s%" PRIu32 "_p_pass};\n", s,
+                s, s);
+    if (plan->lfsr && activates)
+        fprintf(stream, "    assign s%" PRIu32 "_p_pass = %" PRIu32 "'d0;\n", s, plan->pass_bits);
+    if (plan->lfsr && draws)
+        fprintf(stream, "    assign s%" PRIu32 "_out_pass = %" PRIu32 "'d0;\n", s, plan->pass_bits);
     static const char *const names[][2] = {{"valid", "valid"}, {"index", "index"}, {"pass", "pass"}};
     if (draws && !activates) { // P comes out of the buffer
         for (int i = 0; i < 3; i++)

@@ -10,9 +10,10 @@
 /// A run in progress: every tensor holds one number per element, whatever its kind.
 struct run {
     const struct pbit_model *model;
-    uint32_t bits;
-    int64_t **tensors;    ///< [tensor_count], int64[H][W][C] each
-    uint32_t *level_bits; ///< [tensor_count]; 0 where levels are pixels of an input
+    uint32_t bits;     ///< of a level of the twin; of a probability
+    uint32_t *lfsrs;   ///< [operation_count]; NULL: the deterministic twin
+    int64_t **tensors; ///< [tensor_count], int64[H][W][C] each
+    uint32_t *levels;  ///< [tensor_count], L; 0: levels of the twin
 };
 
 // ---- neurons
@@ -56,14 +57,26 @@ void pbitc_twin_table_fill(struct pbitc_twin_table *table, const struct pbit_mod
     }
 }
 
-static void run_neuron(const struct run *run, const struct pbit_operation *neuron, const int64_t *in,
-                       int64_t *out, size_t count)
+uint32_t pbitc_lfsr_seed(uint32_t layer)
+{
+    uint32_t seed = (layer + 1) * UINT32_C(0x9E3779B9);
+    return seed ? seed : 1;
+}
+
+/// lfsr: of the neurons, or NULL.
+static void run_neuron(const struct run *run, const struct pbit_operation *neuron, uint32_t *lfsr,
+                       const int64_t *in, int64_t *out, size_t count)
 {
     struct pbitc_twin_table table;
     pbitc_twin_table_fill(&table, run->model, neuron, run->bits);
     for (size_t i = 0; i < count; i++) {
         int64_t step = (in[i] - table.start) >> table.shift;
         out[i] = table.levels[step < 0 ? 0 : step >= PBITC_TWIN_ENTRIES ? PBITC_TWIN_ENTRIES - 1 : step];
+        if (lfsr) {
+            uint32_t x = *lfsr;
+            out[i] = (x & 0xff) < out[i];
+            *lfsr = x << 1 | ((x >> 31 ^ x >> 21 ^ x >> 1 ^ x) & 1);
+        }
     }
 }
 
@@ -152,19 +165,19 @@ static void visit_synapses(void *state, size_t tap, int64_t pixel)
     }
 }
 
-/// One output channel of a CONV. bits: of the levels; 0: pixels of the input.
-static int64_t pre_activation(const struct neuron_sum *sum, uint32_t channel, uint32_t bits)
+/// One output channel of a CONV. levels: L of the input; 0: levels of `bits` bits.
+static int64_t pre_activation(const struct neuron_sum *sum, uint32_t channel, uint32_t levels, uint32_t bits)
 {
     const struct pbit_operation *conv = sum->conv;
     int64_t multiplier = pbit_load_i32(sum->model->bytes + conv->multipliers + 4 * (size_t)channel);
     int64_t bias = pbit_load_i32(sum->model->bytes + conv->biases + 4 * (size_t)channel);
-    int64_t of_pixels = (2 * multiplier + PBIT_BYTE_LEVELS) / (2 * PBIT_BYTE_LEVELS);
-    return pbit_saturate(pbitc_verilog_scale(sum->inside, bits ? multiplier : of_pixels, conv->shift + bits) +
+    int64_t of_level = levels ? (2 * multiplier + levels) / (2 * levels) : multiplier;
+    return pbit_saturate(pbitc_verilog_scale(sum->inside, of_level, conv->shift + (levels ? 0 : bits)) +
                          pbitc_verilog_scale(sum->outside, multiplier, conv->shift + 8) + bias);
 }
 
 static void run_conv(const struct run *run, const struct pbit_operation *conv,
-                     const struct pbit_tensor *input, const struct pbit_tensor *output, uint32_t bits,
+                     const struct pbit_tensor *input, const struct pbit_tensor *output, uint32_t levels,
                      const int64_t *in, int64_t *out)
 {
     const uint8_t *bytes = run->model->bytes;
@@ -187,7 +200,7 @@ static void run_conv(const struct run *run, const struct pbit_operation *conv,
                     sum.factors = bytes + conv->factors +
                                   k * (size_t)((fan_in + conv->weight_group - 1) / conv->weight_group);
                 for_each_tap(&conv->window, input, y, x, visit_synapses, &sum);
-                *out++ = pre_activation(&sum, k, bits);
+                *out++ = pre_activation(&sum, k, levels, run->bits);
             }
 }
 
@@ -207,23 +220,26 @@ static void run_concat(const struct run *run, const struct pbit_operation *conca
     }
 }
 
-static void run_operation(const struct run *run, const struct pbit_operation *operation)
+static void run_operation(const struct run *run, uint32_t number)
 {
     const struct pbit_model *model = run->model;
+    struct pbit_operation one = pbit_model_operation(model, number);
+    const struct pbit_operation *operation = &one;
     uint32_t index = pbit_operation_input(model, operation, 0);
     struct pbit_tensor input = pbit_model_tensor(model, index),
                        output = pbit_model_tensor(model, operation->output);
     const int64_t *in = run->tensors[index];
     int64_t *out = run->tensors[operation->output];
     size_t count = pbit_tensor_elements(&output);
-    run->level_bits[operation->output] =
-        operation->kind == PBIT_OPERATION_NEURON ? run->bits : run->level_bits[index];
+    run->levels[operation->output] = run->levels[index];
+    if (operation->kind == PBIT_OPERATION_NEURON)
+        run->levels[operation->output] = run->lfsrs ? 1 : 0;
     switch (operation->kind) {
     case PBIT_OPERATION_CONV:
-        run_conv(run, operation, &input, &output, run->level_bits[index], in, out);
+        run_conv(run, operation, &input, &output, run->levels[index], in, out);
         break;
     case PBIT_OPERATION_NEURON:
-        run_neuron(run, operation, in, out, count);
+        run_neuron(run, operation, run->lfsrs ? &run->lfsrs[number] : NULL, in, out, count);
         break;
     case PBIT_OPERATION_MAXPOOL:
     case PBIT_OPERATION_SUMPOOL:
@@ -248,38 +264,67 @@ static void run_operation(const struct run *run, const struct pbit_operation *op
 static enum pbit_status allocate_tensors(struct run *run)
 {
     run->tensors = calloc(run->model->tensor_count, sizeof(*run->tensors));
-    run->level_bits = calloc(run->model->tensor_count, sizeof(*run->level_bits));
+    run->levels = calloc(run->model->tensor_count, sizeof(*run->levels));
     for (uint32_t i = 0; run->tensors && i < run->model->tensor_count; i++) {
         struct pbit_tensor tensor = pbit_model_tensor(run->model, i);
         run->tensors[i] = calloc(pbit_tensor_elements(&tensor), sizeof(int64_t));
         if (!run->tensors[i])
             return PBIT_ERROR_MEMORY;
     }
-    return run->tensors && run->level_bits ? PBIT_OK : PBIT_ERROR_MEMORY;
+    return run->tensors && run->levels ? PBIT_OK : PBIT_ERROR_MEMORY;
+}
+
+static void run_pass(const struct run *run, int64_t *const *sums)
+{
+    const struct pbit_model *model = run->model;
+    for (uint32_t i = 0; i < model->operation_count; i++)
+        run_operation(run, i);
+    for (uint32_t o = 0; o < model->output_count; o++) {
+        uint32_t tensor = pbit_load_u32(model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS) +
+                                        (size_t)o * PBIT_PORT_BYTES);
+        for (size_t k = 0; k < pbit_model_output(model, o).elements; k++)
+            sums[o][k] += run->tensors[tensor][k];
+    }
+}
+
+static enum pbit_status run_passes(struct run *run, uint32_t samples, const uint8_t *const *inputs,
+                                   int64_t *const *sums)
+{
+    const struct pbit_model *model = run->model;
+    enum pbit_status status = allocate_tensors(run);
+    for (uint32_t i = 0; i < model->input_count && status == PBIT_OK; i++) {
+        size_t count = pbit_model_input(model, i).elements;
+        run->levels[i] = PBIT_BYTE_LEVELS;
+        for (size_t k = 0; k < count; k++)
+            run->tensors[i][k] = inputs[i][k];
+    }
+    for (uint32_t o = 0; o < model->output_count; o++)
+        memset(sums[o], 0, pbit_model_output(model, o).elements * sizeof(*sums[o]));
+    for (uint32_t t = 0; t < samples && status == PBIT_OK; t++)
+        run_pass(run, sums);
+    for (uint32_t i = 0; run->tensors && i < model->tensor_count; i++)
+        free(run->tensors[i]);
+    free(run->tensors);
+    free(run->levels);
+    return status;
 }
 
 enum pbit_status pbitc_twin_run(const struct pbit_model *model, uint32_t bits, const uint8_t *const *inputs,
                                 int64_t *const *sums)
 {
     struct run run = {.model = model, .bits = bits};
-    enum pbit_status status = allocate_tensors(&run);
-    for (uint32_t i = 0; i < model->input_count && status == PBIT_OK; i++) {
-        size_t count = pbit_model_input(model, i).elements;
-        for (size_t k = 0; k < count; k++)
-            run.tensors[i][k] = inputs[i][k];
-    }
-    for (uint32_t i = 0; i < model->operation_count && status == PBIT_OK; i++) {
-        struct pbit_operation operation = pbit_model_operation(model, i);
-        run_operation(&run, &operation);
-    }
-    for (uint32_t o = 0; o < model->output_count && status == PBIT_OK; o++) {
-        uint32_t tensor = pbit_load_u32(model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS) +
-                                        (size_t)o * PBIT_PORT_BYTES);
-        memcpy(sums[o], run.tensors[tensor], pbit_model_output(model, o).elements * sizeof(int64_t));
-    }
-    for (uint32_t i = 0; run.tensors && i < model->tensor_count; i++)
-        free(run.tensors[i]);
-    free(run.tensors);
-    free(run.level_bits);
+    return run_passes(&run, 1, inputs, sums);
+}
+
+enum pbit_status pbitc_lfsr_run(const struct pbit_model *model, uint32_t samples,
+                                const uint8_t *const *inputs, int64_t *const *sums)
+{
+    struct run run = {.model = model,
+                      .bits = PBITC_LFSR_BITS,
+                      .lfsrs = calloc((size_t)model->operation_count + 1, sizeof(*run.lfsrs))};
+    for (uint32_t i = 0; run.lfsrs && i < model->operation_count; i++)
+        run.lfsrs[i] = pbitc_lfsr_seed(pbit_model_operation(model, i).layer);
+    enum pbit_status status = run.lfsrs ? run_passes(&run, samples, inputs, sums) : PBIT_ERROR_MEMORY;
+    free(run.lfsrs);
     return status;
 }
