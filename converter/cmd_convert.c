@@ -137,6 +137,7 @@ static enum pbit_status prepare(struct pbitc_conversion *conversion)
         data = check_input(conversion);
     enum pbit_status status = recipe != PBIT_OK ? recipe : data;
     if (status != PBIT_OK && status != PBIT_ERROR_STOPPED) {
+        pbitc_decide_branches(conversion->model.graph, diagnostics);
         pbitc_infer_shapes(conversion->model.graph, 1, diagnostics);
         pbitc_check_convertible(conversion->model.graph, diagnostics);
     }

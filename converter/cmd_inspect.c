@@ -226,6 +226,7 @@ int pbitc_cmd_inspect(int argc, char **argv, struct pbitc_diagnostics *diagnosti
         return pbitc_exit_code(PBIT_ERROR_MEMORY);
     }
     if (file.graph) {
+        pbitc_decide_branches(file.graph, problems);
         pbitc_infer_shapes(file.graph, 1, problems);
         pbitc_check_convertible(file.graph, problems);
     }

@@ -10,13 +10,14 @@
 #include "converter/shapes.h"
 #include "converter/threads.h"
 #include "passes/operators/operator_support.h"
+#include "passes/row_independence.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/// Rows per run where the model leaves the batch open.
+/// Rows per run where the model leaves the batch open, and the rows are proved to be independent.
 enum { ROWS_AT_ONCE = 64 };
 
 struct arguments {
@@ -242,10 +243,23 @@ static enum pbit_status run_at_once(struct job *job, struct pbitc_float_model *m
     return status;
 }
 
+/// There are more rows than are run at once, and none of them has a say in what another one gives.
+static bool may_split(const struct job *job, const struct pbitc_float_model *model)
+{
+    struct pbitc_shape shapes[PBITC_LIST_LIMIT];
+    const struct pbitc_shape *first = job->input_count ? &job->inputs[0].shape : NULL;
+    if (model->fixed || !first || first->rank == 0 || first->dims[0] <= ROWS_AT_ONCE)
+        return false;
+    bool exact = fits_exactly(job, model->graph);
+    for (size_t i = 0; i < job->input_count; i++)
+        shapes[i] = exact ? job->inputs[i].shape : model->graph->inputs[i]->shape;
+    return pbitc_rows_are_independent(model->graph, shapes);
+}
+
 static enum pbit_status run_float_model(struct job *job, struct pbitc_float_model *model)
 {
-    const struct pbitc_shape *first = job->input_count ? &job->inputs[0].shape : NULL;
-    if (fits_exactly(job, model->graph) && (!first || first->rank == 0 || first->dims[0] <= ROWS_AT_ONCE))
+    bool whole = !may_split(job, model);
+    if (fits_exactly(job, model->graph) && whole)
         return run_at_once(job, model);
     for (size_t i = 0; i < job->input_count; i++) {
         const struct pbitc_value *input = model->graph->inputs[i];
@@ -258,6 +272,8 @@ static enum pbit_status run_float_model(struct job *job, struct pbitc_float_mode
         return pbitc_report(
             job->diagnostics, PBIT_ERROR_FORMAT, NULL, NULL, 0, "add rows to a multiple of it",
             "%zu rows are no multiple of the model's fixed batch size %zu", job->rows, model->batch);
+    if (whole && !model->fixed)
+        model->batch = job->rows;
     enum pbit_status status = PBIT_OK;
     struct pbitc_progress progress = {.started = false};
     for (size_t done = 0; done < job->rows && status == PBIT_OK; done += model->batch) {

@@ -1,4 +1,5 @@
-// fold-constants: a node whose inputs are all constants becomes constants; Identity and Dropout disappear.
+// fold-constants: a node whose inputs are all constants becomes constants; an If whose condition is one
+// becomes the branch it takes; Identity and Dropout disappear.
 #include "passes/pass_support.h"
 
 #include <string.h>
@@ -42,7 +43,14 @@ enum pbit_status pbitc_fold_constants(struct pbitc_graph *graph, struct pbitc_co
 {
     for (struct pbitc_node *node = graph->first, *next; node; node = next) {
         next = node->next;
-        if (is_foldable(node)) {
+        struct pbitc_node *previous = node->previous;
+        struct pbitc_graph *branch = is_foldable(node) ? NULL : pbitc_decided_branch(node);
+        if (branch) {
+            if (!pbitc_inline_branch(graph, node, branch))
+                return pbitc_out_of_memory(context);
+            next = previous ? previous->next : graph->first;
+            *changed = true;
+        } else if (is_foldable(node)) {
             enum pbit_status status = fold(graph, context, node);
             if (status != PBIT_OK)
                 return status;

@@ -42,6 +42,18 @@ static float elu(float z, float alpha, float beta)
     return beta * (z < 0 ? alpha * expm1f(z) : z);
 }
 
+static float celu(float z, float alpha, float beta)
+{
+    (void)beta;
+    return z < 0 ? alpha * expm1f(z / alpha) : z;
+}
+
+static float thresholded_relu(float z, float alpha, float beta)
+{
+    (void)beta;
+    return z > alpha ? z : 0;
+}
+
 static float softplus(float z, float alpha, float beta)
 {
     (void)alpha, (void)beta;
@@ -91,6 +103,8 @@ enum {
     HARD_SIGMOID,
     LEAKY_RELU,
     ELU,
+    CELU,
+    THRESHOLDED_RELU,
     SOFTPLUS,
     SOFTSIGN,
     GELU,
@@ -108,6 +122,9 @@ static const struct pbitc_activation activations[] = {
     [HARD_SIGMOID] = {"hard-sigmoid", hard_sigmoid, false, true, PBITC_RANGE_FIXED, 0, 1},
     [LEAKY_RELU] = {"leaky-relu", leaky_relu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
     [ELU] = {"elu", elu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [CELU] = {"celu", celu, false, true, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
+    [THRESHOLDED_RELU] = {"thresholded-relu", thresholded_relu, false, true, PBITC_RANGE_FROM_LOW, 0,
+                          INFINITY},
     [SOFTPLUS] = {"softplus", softplus, false, true, PBITC_RANGE_FROM_LOW, 0, INFINITY},
     [SOFTSIGN] = {"softsign", softsign, false, true, PBITC_RANGE_FIXED, -1, 1},
     [GELU] = {"gelu", gelu, false, false, PBITC_RANGE_BOTH, -INFINITY, INFINITY},
@@ -128,6 +145,19 @@ static bool scalar_input(const struct pbitc_node *node, size_t index, float fall
     if (!constant || constant->type != PBITC_FLOAT32 || pbitc_shape_elements(&constant->shape) != 1)
         return false;
     *result = *(const float *)constant->data;
+    return true;
+}
+
+/// The slope that all channels share.
+static bool single_slope(const struct pbitc_tensor *slopes, float *slope)
+{
+    int64_t count = pbitc_shape_elements(&slopes->shape);
+    if (slopes->type != PBITC_FLOAT32 || count < 1)
+        return false;
+    *slope = *(const float *)slopes->data;
+    for (int64_t i = 1; i < count; i++)
+        if (((const float *)slopes->data)[i] != *slope)
+            return false;
     return true;
 }
 
@@ -160,7 +190,7 @@ bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function
     case PBITC_OP_LeakyRelu:
         return set(function, LEAKY_RELU, pbitc_node_float(node, "alpha", 0.01f), 0), function->alpha >= 0;
     case PBITC_OP_PRelu: // with one slope: a table per channel would be one theta per neuron
-        if (!node->inputs[1] || !node->inputs[1]->constant || !scalar_input(node, 1, 0, &low))
+        if (!node->inputs[1] || !node->inputs[1]->constant || !single_slope(node->inputs[1]->constant, &low))
             return false;
         return set(function, LEAKY_RELU, low, 0), function->alpha >= 0;
     case PBITC_OP_Softsign:
@@ -171,6 +201,10 @@ bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function
         return set(function, ELU, pbitc_node_float(node, "alpha", 1.67326319217681884765625f),
                    pbitc_node_float(node, "gamma", 1.05070102214813232421875f)),
                function->alpha >= 0 && function->beta > 0;
+    case PBITC_OP_Celu:
+        return set(function, CELU, pbitc_node_float(node, "alpha", 1), 0), function->alpha > 0;
+    case PBITC_OP_ThresholdedRelu: // below 0 it would jump down
+        return set(function, THRESHOLDED_RELU, pbitc_node_float(node, "alpha", 1), 0), function->alpha >= 0;
     case PBITC_OP_Softplus:
         return set(function, SOFTPLUS, 0, 0), true;
     case PBITC_OP_Gelu:
@@ -189,14 +223,20 @@ bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function
     }
 }
 
+bool pbitc_function_by_name(const char *name, float alpha, float beta, struct pbitc_function *function)
+{
+    for (int i = 0; i < (int)(sizeof(activations) / sizeof(*activations)); i++)
+        if (strcmp(activations[i].name, name) == 0)
+            return set(function, i, alpha, beta), true;
+    return false;
+}
+
 struct pbitc_function pbitc_function_of_pbit(const struct pbitc_node *pbit)
 {
-    const char *name = pbitc_node_string(pbit, "function", "linear");
-    struct pbitc_function function = {&activations[LINEAR], pbitc_node_float(pbit, "alpha", -INFINITY),
-                                      pbitc_node_float(pbit, "beta", INFINITY)};
-    for (size_t i = 0; i < sizeof(activations) / sizeof(*activations); i++)
-        if (strcmp(activations[i].name, name) == 0)
-            function.activation = &activations[i];
+    struct pbitc_function function;
+    float alpha = pbitc_node_float(pbit, "alpha", -INFINITY), beta = pbitc_node_float(pbit, "beta", INFINITY);
+    if (!pbitc_function_by_name(pbitc_node_string(pbit, "function", "linear"), alpha, beta, &function))
+        set(&function, LINEAR, alpha, beta);
     return function;
 }
 

@@ -32,6 +32,9 @@ struct pbitc_activation {
 /// f of an activation node of the IR; false when it is none that can be swapped (Clip: bounds not constant).
 bool pbitc_function_of_node(const struct pbitc_node *node, struct pbitc_function *function);
 
+/// f by the name of its activation; false: there is none of that name.
+bool pbitc_function_by_name(const char *name, float alpha, float beta, struct pbitc_function *function);
+
 /// f of a PBit node.
 struct pbitc_function pbitc_function_of_pbit(const struct pbitc_node *pbit);
 

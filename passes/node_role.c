@@ -1,5 +1,6 @@
 #include "passes/node_role.h"
 
+#include "passes/activation_match.h"
 #include "passes/neuron_function.h"
 #include "passes/pass_support.h"
 
@@ -63,6 +64,8 @@ static const char *refusal(const struct pbitc_node *node)
 {
     if (node->op->flags & PBITC_OPERATOR_CONTROL_FLOW)
         return "what its inner graphs do depends on data";
+    if (pbitc_node_is(node, PBITC_OP_PRelu))
+        return "a layer of p-bits has one table: the slopes must be constants, not below 0, and all the same";
     if (node->op->flags & PBITC_OPERATOR_ACTIVATION)
         return "an activation whose bounds or slopes are not constants that a p-bit can take";
     switch ((int)node->op->id) {
@@ -85,15 +88,18 @@ enum pbitc_role pbitc_node_role(const struct pbitc_graph *graph, const struct pb
                                 const char **reason)
 {
     struct pbitc_function function;
+    struct pbitc_activation_match match;
     *reason = NULL;
     if (pbitc_is_quantized_neuron(node))
         return PBITC_ROLE_NEURON;
     if (all_inputs_constant(node) || is_shape_arithmetic(node) || pbitc_is_movement(node) ||
-        pbitc_node_is(node, PBITC_OP_Dropout))
+        pbitc_node_is(node, PBITC_OP_Dropout) || pbitc_decided_branch(node))
         return PBITC_ROLE_NOTHING;
+    if (pbitc_match_around(graph, node, &match))
+        return node == match.root ? PBITC_ROLE_NEURON : PBITC_ROLE_NOTHING;
     if ((node->op->flags & PBITC_OPERATOR_ACTIVATION) && pbitc_function_of_node(node, &function))
         return PBITC_ROLE_NEURON;
-    if (is_integer_operation(node))
+    if (is_integer_operation(node) || pbitc_is_spatial_mean(node))
         return PBITC_ROLE_INTEGERS;
     if (pbitc_node_is(node, PBITC_OP_Softmax) && is_final_softmax(graph, node)) {
         *reason = "Softmax has no integer form; whoever runs the file applies it to the output";

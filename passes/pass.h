@@ -116,6 +116,10 @@ bool pbitc_is_quantized(const struct pbitc_graph *graph);
 /// cannot handle is reported at once, before the first pass.
 enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_context *context);
 
+/// Folds constants if the graph has an If: the shapes behind one are known only once its condition is a
+/// constant. Comes before pbitc_infer_shapes.
+enum pbit_status pbitc_decide_branches(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics);
+
 /// Reports every node that cannot become part of a .pbit file (operator, shape, place), all at once.
 enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
                                          struct pbitc_diagnostics *diagnostics);

@@ -37,6 +37,15 @@ enum pbit_status pbitc_scale_outputs(struct pbitc_graph *graph, struct pbitc_nod
 /// Output channels of a linear layer.
 size_t pbitc_output_channels(const struct pbitc_node *layer);
 
+/// The branch that an If with a constant condition takes; NULL: the node is none.
+struct pbitc_graph *pbitc_decided_branch(const struct pbitc_node *node);
+
+/// The nodes of the branch take the place of the If; false when out of memory. The branch is used up.
+bool pbitc_inline_branch(struct pbitc_graph *graph, struct pbitc_node *node, struct pbitc_graph *branch);
+
+/// ReduceMean over every axis but batch and channels.
+bool pbitc_is_spatial_mean(const struct pbitc_node *node);
+
 /// Reshape, Flatten, Squeeze, Unsqueeze, Identity, Transpose: elements are moved, not changed.
 bool pbitc_is_movement(const struct pbitc_node *node);
 

@@ -126,10 +126,22 @@ static enum pbit_status check_recipe(const struct pbitc_context *context)
     return status;
 }
 
+enum pbit_status pbitc_decide_branches(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics)
+{
+    struct pbitc_context context = {.diagnostics = diagnostics};
+    bool changed;
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (pbitc_node_is(node, PBITC_OP_If))
+        return pbitc_fold_constants(graph, &context, &changed);
+    return PBIT_OK;
+}
+
 enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_context *context)
 {
     struct pbitc_blame *blame = NULL;
-    enum pbit_status status = pbitc_infer_shapes(graph, 1, context->diagnostics);
+    enum pbit_status status = pbitc_decide_branches(graph, context->diagnostics);
+    if (status == PBIT_OK)
+        status = pbitc_infer_shapes(graph, 1, context->diagnostics);
     if (status == PBIT_OK)
         status = pbitc_check_convertible(graph, context->diagnostics);
     if (status == PBIT_OK && context->calibration->images == 0 && !pbitc_is_quantized(graph))

@@ -166,7 +166,9 @@ enum pbit_status pbitc_energy_network_of_graph(struct pbitc_graph *graph,
                                                struct pbitc_energy_network *network)
 {
     *network = (struct pbitc_energy_network){.convention = convention};
-    enum pbit_status status = pbitc_infer_shapes(graph, 1, diagnostics);
+    enum pbit_status status = pbitc_decide_branches(graph, diagnostics);
+    if (status == PBIT_OK)
+        status = pbitc_infer_shapes(graph, 1, diagnostics);
     enum pbit_status convertible = pbitc_check_convertible(graph, diagnostics);
     status = status != PBIT_OK ? status : convertible;
     if (status == PBIT_OK && convention == PBITC_ENERGY_EXACT)

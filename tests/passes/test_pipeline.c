@@ -157,7 +157,7 @@ START_TEST(every_unsupported_operator_is_listed)
     struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 4)), 4, 4);
     x = pass_dense(c, pass_node(c, "Exp", x, NULL, NULL), 4, 4);
     x = pass_node(c, "PRelu", x, pass_weights(c, SHAPE(4)), NULL);
-    pass_output(c, pass_dense(c, pass_node(c, "ThresholdedRelu", x, NULL, NULL), 4, 4));
+    pass_output(c, pass_dense(c, pass_node(c, "Shrink", x, NULL, NULL), 4, 4));
     pass_images(c, IMAGES, -1, 1);
     expect_problems(c, 3);
 }

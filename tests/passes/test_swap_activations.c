@@ -1,5 +1,6 @@
 // swap-activations: every activation becomes a p-bit whose mean is the activation.
 #include "passes/neuron_function.h"
+#include "passes/node_role.h"
 #include "tests/passes/pass_case.h"
 
 enum { IMAGES = 40, CHANNELS = 3 };
@@ -19,6 +20,9 @@ static const struct {
     {"Elu", NULL, NULL, "elu", 0},
     {"Elu", "alpha", NULL, "elu", 0.5f},
     {"Selu", NULL, NULL, "elu", 0},
+    {"Celu", NULL, NULL, "celu", 0},
+    {"Celu", "alpha", NULL, "celu", 0.5f},
+    {"ThresholdedRelu", "alpha", NULL, "thresholded-relu", 0.25f},
     {"Softplus", NULL, NULL, "softplus", 0},
     {"Softsign", NULL, NULL, "softsign", 0},
     {"Gelu", NULL, NULL, "gelu", 0},
@@ -100,7 +104,7 @@ END_TEST
 
 START_TEST(falling_slopes_are_not_swapped_as_monotone)
 {
-    static const char *const names[] = {"LeakyRelu", "Elu", "HardSigmoid"};
+    static const char *const names[] = {"LeakyRelu", "Elu", "Celu", "HardSigmoid", "ThresholdedRelu"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         struct pass_case *c = net_of(names[i]);
         struct pbitc_function function;
@@ -114,7 +118,7 @@ END_TEST
 START_TEST(inverses_are_right)
 {
     static const char *const names[] = {"Sigmoid", "Tanh", "HardSigmoid", "LeakyRelu",
-                                        "Elu",     "Selu", "Softplus"};
+                                        "Elu",     "Selu", "Celu",        "Softplus"};
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         struct pass_case *c = net_of(names[i]);
         struct pbitc_function function;
@@ -125,6 +129,28 @@ START_TEST(inverses_are_right)
                                     pbitc_function_value(&function, z), 1e-6);
             ck_assert_double_le(back, (double)z + 1e-3);
         }
+        pass_case_destroy(c);
+    }
+}
+END_TEST
+
+/// One table for a layer: channels may not have slopes of their own, but a vector of equal ones is one slope.
+START_TEST(prelu_needs_one_slope)
+{
+    for (int equal = 0; equal <= 1; equal++) {
+        struct pass_case *c = pass_case_create();
+        struct pbitc_value *x = pass_conv(c, pass_input(c, SHAPE(1, 2, 4, 4)), SHAPE(3, 2, 3, 3), 1, 1);
+        struct pbitc_value *slopes = pass_weights(c, SHAPE(3, 1, 1));
+        for (int i = 0; i < 3; i++)
+            ((float *)slopes->constant->data)[i] = equal ? 0.25f : 0.1f * (float)i;
+        pass_output(c, pass_node(c, "PRelu", x, slopes, NULL));
+        pass_infer(c);
+        struct pbitc_function function;
+        const char *reason;
+        ck_assert_int_eq(pbitc_function_of_node(c->node, &function), equal);
+        enum pbitc_role role = pbitc_node_role(c->graph, c->node, &reason);
+        ck_assert_int_eq(role, equal ? PBITC_ROLE_NEURON : PBITC_ROLE_REFUSED);
+        ck_assert(equal ? !reason : strstr(reason, "slopes must be constants") != NULL);
         pass_case_destroy(c);
     }
 }
@@ -174,4 +200,5 @@ START_TEST(options_and_recipe_choose_the_kind)
 END_TEST
 
 PASS_MAIN("swap-activations", the_mean_is_the_activation, falling_slopes_are_not_swapped_as_monotone,
-          inverses_are_right, every_neuron_draws_from_its_own_bank, options_and_recipe_choose_the_kind)
+          inverses_are_right, prelu_needs_one_slope, every_neuron_draws_from_its_own_bank,
+          options_and_recipe_choose_the_kind)
