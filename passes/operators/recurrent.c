@@ -1,103 +1,65 @@
 // RNN, GRU and LSTM. What the input contributes to the gates is one product for all steps; then the steps
 // follow one another, for blocks of sequences at a time. No sum depends on the sequences beside it.
-#include "passes/operators/float_functions.h"
+#include "passes/operators/recurrent.h"
+
 #include "passes/operators/float_product.h"
-#include "passes/operators/operator_support.h"
 
 #include <math.h>
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_DIRECTIONS = 2, MAX_FUNCTIONS = 3, BLOCK = 8 };
-
-enum cell { CELL_RNN, CELL_GRU, CELL_LSTM };
+enum { BLOCK = 8 }; ///< sequences that go from step to step together
 
 /// What sets the cells apart. Functions are those of the attribute `activations`, for each direction.
 static const struct {
     int gates, functions;
-    const char *defaults[MAX_FUNCTIONS];
+    const char *defaults[PBITC_MAX_FUNCTIONS];
 } cells[] = {
-    [CELL_RNN] = {1, 1, {"Tanh"}},
-    [CELL_GRU] = {3, 2, {"Sigmoid", "Tanh"}},
-    [CELL_LSTM] = {4, 3, {"Sigmoid", "Tanh", "Tanh"}},
-};
-
-/// Inputs of all three, and of LSTM alone.
-enum { X, W, R, B, SEQUENCE_LENS, INITIAL_H, INITIAL_C, P };
-
-enum function {
-    RELU,
-    TANH,
-    SIGMOID,
-    AFFINE,
-    LEAKY_RELU,
-    THRESHOLDED_RELU,
-    SCALED_TANH,
-    HARD_SIGMOID,
-    ELU,
-    SOFTSIGN,
-    SOFTPLUS,
-    FUNCTION_COUNT
+    [PBITC_CELL_RNN] = {1, 1, {"Tanh"}},
+    [PBITC_CELL_GRU] = {3, 2, {"Sigmoid", "Tanh"}},
+    [PBITC_CELL_LSTM] = {4, 3, {"Sigmoid", "Tanh", "Tanh"}},
 };
 
 /// alpha and beta NAN: the function has none.
 static const struct {
     const char *name;
     float alpha, beta;
-} functions[FUNCTION_COUNT] = {
-    [RELU] = {"Relu", NAN, NAN},
-    [TANH] = {"Tanh", NAN, NAN},
-    [SIGMOID] = {"Sigmoid", NAN, NAN},
-    [AFFINE] = {"Affine", 1, 0},
-    [LEAKY_RELU] = {"LeakyRelu", 0.01f, NAN},
-    [THRESHOLDED_RELU] = {"ThresholdedRelu", 1, NAN},
-    [SCALED_TANH] = {"ScaledTanh", 1, 1},
-    [HARD_SIGMOID] = {"HardSigmoid", 0.2f, 0.5f},
-    [ELU] = {"Elu", 1, NAN},
-    [SOFTSIGN] = {"Softsign", NAN, NAN},
-    [SOFTPLUS] = {"Softplus", NAN, NAN},
+} functions[PBITC_FUNCTION_COUNT] = {
+    [PBITC_CELL_RELU] = {"Relu", NAN, NAN},
+    [PBITC_CELL_TANH] = {"Tanh", NAN, NAN},
+    [PBITC_CELL_SIGMOID] = {"Sigmoid", NAN, NAN},
+    [PBITC_CELL_AFFINE] = {"Affine", 1, 0},
+    [PBITC_CELL_LEAKY_RELU] = {"LeakyRelu", 0.01f, NAN},
+    [PBITC_CELL_THRESHOLDED_RELU] = {"ThresholdedRelu", 1, NAN},
+    [PBITC_CELL_SCALED_TANH] = {"ScaledTanh", 1, 1},
+    [PBITC_CELL_HARD_SIGMOID] = {"HardSigmoid", 0.2f, 0.5f},
+    [PBITC_CELL_ELU] = {"Elu", 1, NAN},
+    [PBITC_CELL_SOFTSIGN] = {"Softsign", NAN, NAN},
+    [PBITC_CELL_SOFTPLUS] = {"Softplus", NAN, NAN},
 };
 
-struct activation {
-    enum function function;
-    float alpha, beta;
-};
-
-struct recurrent {
-    struct pbitc_evaluation *evaluation;
-    enum cell cell;
-    int64_t steps, batch, inputs, hidden, columns; ///< columns: gates x hidden
-    int directions;
-    bool batch_first, reverse_first;
-    bool linear_before_reset, input_forget;
-    float clip; ///< INFINITY: none
-    struct activation activations[MAX_DIRECTIONS][MAX_FUNCTIONS];
-    float *projected; ///< [direction][row of X][columns]: what the input and the biases contribute
-    float *states;    ///< room for the blocks
-};
-
-static enum cell cell_of(const struct pbitc_node *node)
+static enum pbitc_cell cell_of(const struct pbitc_node *node)
 {
-    return pbitc_node_is(node, PBITC_OP_LSTM)  ? CELL_LSTM
-           : pbitc_node_is(node, PBITC_OP_GRU) ? CELL_GRU
-                                               : CELL_RNN;
+    return pbitc_node_is(node, PBITC_OP_LSTM)  ? PBITC_CELL_LSTM
+           : pbitc_node_is(node, PBITC_OP_GRU) ? PBITC_CELL_GRU
+                                               : PBITC_CELL_RNN;
 }
 
 /// Index of sequence `b` at `step` among the rows of X.
-static int64_t row_of(const struct recurrent *r, int64_t step, int64_t b)
+static int64_t row_of(const struct pbitc_recurrent *r, int64_t step, int64_t b)
 {
     return r->batch_first ? b * r->steps + step : step * r->batch + b;
 }
 
 /// Index of the row of a state ([direction, batch, hidden], or batch first) of sequence `b`.
-static int64_t state_row_of(const struct recurrent *r, int direction, int64_t b)
+static int64_t state_row_of(const struct pbitc_recurrent *r, int direction, int64_t b)
 {
     return r->batch_first ? b * r->directions + direction : direction * r->batch + b;
 }
 
 // ---- attributes and shapes
 
-static enum pbit_status read_direction(struct recurrent *r)
+static enum pbit_status read_direction(struct pbitc_recurrent *r)
 {
     const char *direction = pbitc_node_string(r->evaluation->node, "direction", "forward");
     r->reverse_first = strcmp(direction, "reverse") == 0;
@@ -113,7 +75,7 @@ static float next_parameter(const float *list, size_t count, size_t *next, float
     return !isnan(fallback) && *next < count ? list[(*next)++] : fallback;
 }
 
-static enum pbit_status read_activations(struct recurrent *r)
+static enum pbit_status read_activations(struct pbitc_recurrent *r)
 {
     const struct pbitc_node *node = r->evaluation->node;
     const struct pbitc_attribute *names = pbitc_node_attribute(node, "activations");
@@ -128,18 +90,19 @@ static enum pbit_status read_activations(struct recurrent *r)
         const char *name =
             names && names->count ? names->strings[i] : cells[r->cell].defaults[i % per_direction];
         int function = 0;
-        while (function < FUNCTION_COUNT && strcasecmp(functions[function].name, name) != 0)
+        while (function < PBITC_FUNCTION_COUNT && strcasecmp(functions[function].name, name) != 0)
             function++;
-        if (function == FUNCTION_COUNT)
+        if (function == PBITC_FUNCTION_COUNT)
             return PBITC_REFUSE(r->evaluation, NULL, "activation '%s' is not known", name);
-        r->activations[i / per_direction][i % per_direction] = (struct activation){
-            (enum function)function, next_parameter(alpha, alphas, &next_alpha, functions[function].alpha),
+        r->activations[i / per_direction][i % per_direction] = (struct pbitc_recurrent_activation){
+            (enum pbitc_cell_function)function,
+            next_parameter(alpha, alphas, &next_alpha, functions[function].alpha),
             next_parameter(beta, betas, &next_beta, functions[function].beta)};
     }
     return PBIT_OK;
 }
 
-static enum pbit_status require_shape(struct recurrent *r, size_t index, const char *name,
+static enum pbit_status require_shape(struct pbitc_recurrent *r, size_t index, const char *name,
                                       struct pbitc_shape expected)
 {
     const struct pbitc_tensor *input = pbitc_input(r->evaluation, index);
@@ -149,27 +112,29 @@ static enum pbit_status require_shape(struct recurrent *r, size_t index, const c
                            pbitc_shape_format(&input->shape).text, pbitc_shape_format(&expected).text);
 }
 
-static enum pbit_status require_floats(struct recurrent *r)
+static enum pbit_status require_floats(struct pbitc_recurrent *r)
 {
-    static const size_t floats[] = {X, W, R, B, INITIAL_H, INITIAL_C, P};
+    static const size_t floats[] = {PBITC_RECURRENT_X, PBITC_RECURRENT_W,         PBITC_RECURRENT_R,
+                                    PBITC_RECURRENT_B, PBITC_RECURRENT_INITIAL_H, PBITC_RECURRENT_INITIAL_C,
+                                    PBITC_RECURRENT_P};
     enum pbit_status status = PBIT_OK;
     for (size_t i = 0; !status && i < sizeof(floats) / sizeof(floats[0]); i++)
         if (pbitc_input(r->evaluation, floats[i]))
             status = pbitc_require_type(r->evaluation, floats[i], 1 << PBITC_FLOAT32);
-    if (!status && pbitc_input(r->evaluation, SEQUENCE_LENS))
-        status = pbitc_require_type(r->evaluation, SEQUENCE_LENS, PBITC_TYPES_INDEX);
-    for (size_t i = X; !status && i <= R; i++)
+    if (!status && pbitc_input(r->evaluation, PBITC_RECURRENT_SEQUENCE_LENS))
+        status = pbitc_require_type(r->evaluation, PBITC_RECURRENT_SEQUENCE_LENS, PBITC_TYPES_INDEX);
+    for (size_t i = PBITC_RECURRENT_X; !status && i <= PBITC_RECURRENT_R; i++)
         status = pbitc_require_rank(r->evaluation, i, 3, 3);
     return status;
 }
 
-static struct pbitc_shape state_shape(const struct recurrent *r)
+static struct pbitc_shape state_shape(const struct pbitc_recurrent *r)
 {
     return r->batch_first ? (struct pbitc_shape){3, {r->batch, r->directions, r->hidden}}
                           : (struct pbitc_shape){3, {r->directions, r->batch, r->hidden}};
 }
 
-static enum pbit_status require_shapes(struct recurrent *r)
+static enum pbit_status require_shapes(struct pbitc_recurrent *r)
 {
     int64_t d = r->directions;
     const struct {
@@ -177,10 +142,13 @@ static enum pbit_status require_shapes(struct recurrent *r)
         const char *name;
         struct pbitc_shape shape;
     } expected[] = {
-        {W, "W", {3, {d, r->columns, r->inputs}}}, {R, "R", {3, {d, r->columns, r->hidden}}},
-        {B, "B", {2, {d, 2 * r->columns}}},        {SEQUENCE_LENS, "sequence_lens", {1, {r->batch}}},
-        {INITIAL_H, "initial_h", state_shape(r)},  {INITIAL_C, "initial_c", state_shape(r)},
-        {P, "P", {2, {d, 3 * r->hidden}}},
+        {PBITC_RECURRENT_W, "W", {3, {d, r->columns, r->inputs}}},
+        {PBITC_RECURRENT_R, "R", {3, {d, r->columns, r->hidden}}},
+        {PBITC_RECURRENT_B, "B", {2, {d, 2 * r->columns}}},
+        {PBITC_RECURRENT_SEQUENCE_LENS, "sequence_lens", {1, {r->batch}}},
+        {PBITC_RECURRENT_INITIAL_H, "initial_h", state_shape(r)},
+        {PBITC_RECURRENT_INITIAL_C, "initial_c", state_shape(r)},
+        {PBITC_RECURRENT_P, "P", {2, {d, 3 * r->hidden}}},
     };
     enum pbit_status status = PBIT_OK;
     for (size_t i = 0; !status && i < sizeof(expected) / sizeof(expected[0]); i++)
@@ -188,10 +156,10 @@ static enum pbit_status require_shapes(struct recurrent *r)
     return status;
 }
 
-static enum pbit_status read_recurrent(struct pbitc_evaluation *evaluation, struct recurrent *r)
+static enum pbit_status read_recurrent(struct pbitc_evaluation *evaluation, struct pbitc_recurrent *r)
 {
     const struct pbitc_node *node = evaluation->node;
-    *r = (struct recurrent){.evaluation = evaluation, .cell = cell_of(node)};
+    *r = (struct pbitc_recurrent){.evaluation = evaluation, .cell = cell_of(node)};
     enum pbit_status status = read_direction(r);
     if (!status)
         status = read_activations(r);
@@ -204,23 +172,23 @@ static enum pbit_status read_recurrent(struct pbitc_evaluation *evaluation, stru
     r->input_forget = pbitc_node_int(node, "input_forget", 0) != 0;
     float clip = pbitc_node_float(node, "clip", 0);
     r->clip = clip > 0 ? clip : INFINITY;
-    const int64_t *x = evaluation->inputs[X]->shape.dims;
+    const int64_t *x = evaluation->inputs[PBITC_RECURRENT_X]->shape.dims;
     r->steps = x[r->batch_first];
     r->batch = x[!r->batch_first];
     r->inputs = x[2];
-    r->hidden = evaluation->inputs[R]->shape.dims[2];
+    r->hidden = evaluation->inputs[PBITC_RECURRENT_R]->shape.dims[2];
     if (__builtin_mul_overflow(r->hidden, cells[r->cell].gates, &r->columns) || r->columns > INT64_MAX / 2)
         return PBITC_MALFORMED(evaluation, "hidden size %lld", (long long)r->hidden);
     return require_shapes(r);
 }
 
 /// Floats of the states of one sequence: h, c, what h contributes to the gates, r * h.
-static int64_t state_floats(const struct recurrent *r)
+static int64_t state_floats(const struct pbitc_recurrent *r)
 {
     return 3 * r->hidden + r->columns;
 }
 
-static bool plan_scratch(struct recurrent *r)
+static bool plan_scratch(struct pbitc_recurrent *r)
 {
     int64_t rows, projected, states;
     return !__builtin_mul_overflow(r->steps, r->batch * r->directions, &rows) &&
@@ -232,7 +200,7 @@ static bool plan_scratch(struct recurrent *r)
 
 enum pbit_status infer_recurrent(struct pbitc_evaluation *evaluation)
 {
-    struct recurrent r;
+    struct pbitc_recurrent r;
     enum pbit_status status = read_recurrent(evaluation, &r);
     if (status)
         return status;
@@ -248,55 +216,10 @@ enum pbit_status infer_recurrent(struct pbitc_evaluation *evaluation)
 
 // ---- evaluation
 
-static float scalar_function(const struct activation *a, float x)
-{
-    switch (a->function) {
-    case RELU:
-        return x > 0 ? x : 0;
-    case AFFINE:
-        return a->alpha * x + a->beta;
-    case LEAKY_RELU:
-        return x < 0 ? a->alpha * x : x;
-    case THRESHOLDED_RELU:
-        return x > a->alpha ? x : 0;
-    case SCALED_TANH:
-        return a->alpha * tanhf(a->beta * x);
-    case HARD_SIGMOID:
-        return fminf(1, fmaxf(0, a->alpha * x + a->beta));
-    case ELU:
-        return x < 0 ? a->alpha * expm1f(x) : x;
-    case SOFTSIGN:
-        return x / (1 + fabsf(x));
-    default: // SOFTPLUS
-        return x > 0 ? x + log1pf(expf(-x)) : log1pf(expf(x));
-    }
-}
-
-/// values[hidden], clipped, through the function.
-static void activate(const struct recurrent *r, const struct activation *activation, float *values)
-{
-    if (isfinite(r->clip))
-        for (int64_t i = 0; i < r->hidden; i++)
-            values[i] = fminf(r->clip, fmaxf(-r->clip, values[i]));
-    if (activation->function == TANH)
-        pbitc_tanh_floats(r->hidden, values, values);
-    else if (activation->function == SIGMOID)
-        pbitc_sigmoid_floats(r->hidden, values, values);
-    else
-        for (int64_t i = 0; i < r->hidden; i++)
-            values[i] = scalar_function(activation, values[i]);
-}
-
-static const float *floats(const struct recurrent *r, size_t index)
-{
-    const struct pbitc_tensor *input = pbitc_input(r->evaluation, index);
-    return input ? input->data : NULL;
-}
-
 /// The recurrent biases join those of the input, except for GRU's h gate when it is reset after the product.
-static bool adds_recurrent_bias(const struct recurrent *r, int64_t column)
+static bool adds_recurrent_bias(const struct pbitc_recurrent *r, int64_t column)
 {
-    return !(r->cell == CELL_GRU && r->linear_before_reset && column >= 2 * r->hidden);
+    return !(r->cell == PBITC_CELL_GRU && r->linear_before_reset && column >= 2 * r->hidden);
 }
 
 /// Rows of X that one call projects.
@@ -305,100 +228,33 @@ enum { PROJECTED_ROWS = 16 };
 static void project_rows(void *state, int64_t index, int worker)
 {
     (void)worker;
-    const struct recurrent *r = state;
+    const struct pbitc_recurrent *r = state;
     int64_t rows = r->steps * r->batch, chunks = (rows + PROJECTED_ROWS - 1) / PROJECTED_ROWS;
     int64_t direction = index / chunks, first = index % chunks * PROJECTED_ROWS;
     int64_t count = rows - first < PROJECTED_ROWS ? rows - first : PROJECTED_ROWS;
     float *out = r->projected + (direction * rows + first) * r->columns;
-    pbitc_multiply_transposed(count, r->columns, r->inputs, floats(r, X) + first * r->inputs,
-                              floats(r, W) + direction * r->columns * r->inputs, out, r->columns);
-    const float *bias = floats(r, B) ? floats(r, B) + direction * 2 * r->columns : NULL;
+    pbitc_multiply_transposed(
+        count, r->columns, r->inputs, pbitc_recurrent_input(r, PBITC_RECURRENT_X) + first * r->inputs,
+        pbitc_recurrent_input(r, PBITC_RECURRENT_W) + direction * r->columns * r->inputs, out, r->columns);
+    const float *bias = pbitc_recurrent_input(r, PBITC_RECURRENT_B)
+                            ? pbitc_recurrent_input(r, PBITC_RECURRENT_B) + direction * 2 * r->columns
+                            : NULL;
     for (int64_t row = 0; bias && row < count; row++)
         for (int64_t c = 0; c < r->columns; c++)
             out[row * r->columns + c] += bias[c] + (adds_recurrent_bias(r, c) ? bias[r->columns + c] : 0);
 }
 
-/// One sequence in one direction at one step: gates[columns] is what the input contributes,
-/// recurrent[columns] what h does.
-struct step {
-    const struct recurrent *r;
-    int direction;
-    const struct activation *f, *g, *h_function;
-    float *gates;
-    const float *recurrent;
-    float *h, *c;
-};
-
-static void step_rnn(const struct step *s)
-{
-    for (int64_t i = 0; i < s->r->hidden; i++)
-        s->gates[i] += s->recurrent[i];
-    activate(s->r, s->f, s->gates);
-    memcpy(s->h, s->gates, (size_t)s->r->hidden * sizeof(float));
-}
-
-/// z and r, and for linear_before_reset what h contributes to the third gate.
-static void open_gru(const struct step *s)
-{
-    const struct recurrent *r = s->r;
-    int64_t n = r->hidden;
-    for (int64_t i = 0; i < 2 * n; i++)
-        s->gates[i] += s->recurrent[i];
-    activate(r, s->f, s->gates);
-    activate(r, s->f, s->gates + n);
-    const float *bias = floats(r, B) ? floats(r, B) + s->direction * 2 * r->columns + 5 * n : NULL;
-    for (int64_t i = 0; r->linear_before_reset && i < n; i++)
-        s->gates[2 * n + i] += s->gates[n + i] * (s->recurrent[2 * n + i] + (bias ? bias[i] : 0));
-}
-
-static void close_gru(const struct step *s)
-{
-    int64_t n = s->r->hidden;
-    activate(s->r, s->g, s->gates + 2 * n);
-    for (int64_t i = 0; i < n; i++)
-        s->h[i] = (1 - s->gates[i]) * s->gates[2 * n + i] + s->gates[i] * s->h[i];
-}
-
-/// gates: i, o, f, c.
-static void step_lstm(const struct step *s)
-{
-    const struct recurrent *r = s->r;
-    int64_t n = r->hidden;
-    float *i_gate = s->gates, *o_gate = i_gate + n, *f_gate = o_gate + n, *c_gate = f_gate + n;
-    const float *peephole = floats(r, P) ? floats(r, P) + s->direction * 3 * n : NULL;
-    for (int64_t i = 0; i < 4 * n; i++)
-        s->gates[i] += s->recurrent[i];
-    for (int64_t i = 0; peephole && i < n; i++) {
-        i_gate[i] += peephole[i] * s->c[i];
-        f_gate[i] += peephole[2 * n + i] * s->c[i];
-    }
-    activate(r, s->f, i_gate);
-    if (!r->input_forget)
-        activate(r, s->f, f_gate);
-    activate(r, s->g, c_gate);
-    for (int64_t i = 0; i < n; i++)
-        s->c[i] = (r->input_forget ? 1 - i_gate[i] : f_gate[i]) * s->c[i] + i_gate[i] * c_gate[i];
-    for (int64_t i = 0; peephole && i < n; i++)
-        o_gate[i] += peephole[n + i] * s->c[i];
-    activate(r, s->f, o_gate);
-    memcpy(s->h, s->c, (size_t)n * sizeof(float));
-    const struct recurrent unclipped = {.hidden = n, .clip = INFINITY};
-    activate(&unclipped, s->h_function, s->h);
-    for (int64_t i = 0; i < n; i++)
-        s->h[i] *= o_gate[i];
-}
-
 /// Sequences first..first+count-1 in one direction.
 struct block {
-    const struct recurrent *r;
+    const struct pbitc_recurrent *r;
     int direction;
     int64_t first, count;
     float *h, *c, *recurrent, *reset; ///< [count x hidden], [count x columns]
 };
 
-static int64_t length_of(const struct recurrent *r, int64_t b)
+static int64_t length_of(const struct pbitc_recurrent *r, int64_t b)
 {
-    const struct pbitc_tensor *lengths = pbitc_input(r->evaluation, SEQUENCE_LENS);
+    const struct pbitc_tensor *lengths = pbitc_input(r->evaluation, PBITC_RECURRENT_SEQUENCE_LENS);
     int64_t length = lengths ? pbitc_integer_at(lengths, b) : r->steps;
     return length < 0 ? 0 : length < r->steps ? length : r->steps;
 }
@@ -411,25 +267,25 @@ static int64_t step_at(const struct block *block, int64_t sequence, int64_t turn
     return turn >= length ? -1 : reverse ? length - 1 - turn : turn;
 }
 
-static struct step step_of(const struct block *block, int64_t sequence, int64_t at)
+static struct pbitc_recurrent_step step_of(const struct block *block, int64_t sequence, int64_t at)
 {
-    const struct recurrent *r = block->r;
-    const struct activation *activations = r->activations[block->direction];
+    const struct pbitc_recurrent *r = block->r;
+    const struct pbitc_recurrent_activation *activations = r->activations[block->direction];
     int64_t row = block->direction * r->steps * r->batch + row_of(r, at, block->first + sequence);
-    return (struct step){.r = r,
-                         .direction = block->direction,
-                         .f = &activations[0],
-                         .g = &activations[1],
-                         .h_function = &activations[2],
-                         .gates = r->projected + row * r->columns,
-                         .recurrent = block->recurrent + sequence * r->columns,
-                         .h = block->h + sequence * r->hidden,
-                         .c = block->c + sequence * r->hidden};
+    return (struct pbitc_recurrent_step){.r = r,
+                                         .direction = block->direction,
+                                         .f = &activations[0],
+                                         .g = &activations[1],
+                                         .h_function = &activations[2],
+                                         .gates = r->projected + row * r->columns,
+                                         .recurrent = block->recurrent + sequence * r->columns,
+                                         .h = block->h + sequence * r->hidden,
+                                         .c = block->c + sequence * r->hidden};
 }
 
 static void give_step(const struct block *block, int64_t sequence, int64_t at)
 {
-    const struct recurrent *r = block->r;
+    const struct pbitc_recurrent *r = block->r;
     if (!pbitc_output_used(r->evaluation, 0))
         return;
     int64_t b = block->first + sequence;
@@ -442,14 +298,15 @@ static void give_step(const struct block *block, int64_t sequence, int64_t at)
 /// The third gate of GRU, when h is reset before the product.
 static void multiply_reset(const struct block *block, int64_t turn)
 {
-    const struct recurrent *r = block->r;
+    const struct pbitc_recurrent *r = block->r;
     int64_t n = r->hidden;
-    const float *weights = floats(r, R) + (block->direction * r->columns + 2 * n) * n;
+    const float *weights =
+        pbitc_recurrent_input(r, PBITC_RECURRENT_R) + (block->direction * r->columns + 2 * n) * n;
     for (int64_t q = 0; q < block->count; q++) {
         int64_t at = step_at(block, q, turn);
         if (at < 0)
             continue;
-        struct step step = step_of(block, q, at);
+        struct pbitc_recurrent_step step = step_of(block, q, at);
         for (int64_t i = 0; i < n; i++)
             block->reset[q * n + i] = step.gates[n + i] * step.h[i];
     }
@@ -459,7 +316,7 @@ static void multiply_reset(const struct block *block, int64_t turn)
         int64_t at = step_at(block, q, turn);
         if (at < 0)
             continue;
-        struct step step = step_of(block, q, at);
+        struct pbitc_recurrent_step step = step_of(block, q, at);
         for (int64_t i = 0; i < n; i++)
             step.gates[2 * n + i] += step.recurrent[2 * n + i];
     }
@@ -467,34 +324,37 @@ static void multiply_reset(const struct block *block, int64_t turn)
 
 static void take_turn(const struct block *block, int64_t turn)
 {
-    const struct recurrent *r = block->r;
+    const struct pbitc_recurrent *r = block->r;
     pbitc_multiply_transposed(block->count, r->columns, r->hidden, block->h,
-                              floats(r, R) + block->direction * r->columns * r->hidden, block->recurrent,
-                              r->columns);
+                              pbitc_recurrent_input(r, PBITC_RECURRENT_R) +
+                                  block->direction * r->columns * r->hidden,
+                              block->recurrent, r->columns);
     for (int64_t q = 0; q < block->count; q++) {
         int64_t at = step_at(block, q, turn);
         if (at < 0)
             continue;
-        struct step step = step_of(block, q, at);
-        (r->cell == CELL_LSTM ? step_lstm : r->cell == CELL_GRU ? open_gru : step_rnn)(&step);
+        struct pbitc_recurrent_step step = step_of(block, q, at);
+        (r->cell == PBITC_CELL_LSTM  ? pbitc_step_lstm
+         : r->cell == PBITC_CELL_GRU ? pbitc_open_gru
+                                     : pbitc_step_rnn)(&step);
     }
-    if (r->cell == CELL_GRU && !r->linear_before_reset)
+    if (r->cell == PBITC_CELL_GRU && !r->linear_before_reset)
         multiply_reset(block, turn);
     for (int64_t q = 0; q < block->count; q++) {
         int64_t at = step_at(block, q, turn);
         if (at < 0)
             continue;
-        struct step step = step_of(block, q, at);
-        if (r->cell == CELL_GRU)
-            close_gru(&step);
+        struct pbitc_recurrent_step step = step_of(block, q, at);
+        if (r->cell == PBITC_CELL_GRU)
+            pbitc_close_gru(&step);
         give_step(block, q, at);
     }
 }
 
 static void load_state(const struct block *block, size_t input, float *state)
 {
-    const struct recurrent *r = block->r;
-    const float *initial = floats(r, input);
+    const struct pbitc_recurrent *r = block->r;
+    const float *initial = pbitc_recurrent_input(r, input);
     for (int64_t q = 0; q < block->count; q++) {
         float *target = state + q * r->hidden;
         size_t bytes = (size_t)r->hidden * sizeof(float);
@@ -507,7 +367,7 @@ static void load_state(const struct block *block, size_t input, float *state)
 
 static void give_state(const struct block *block, size_t output, const float *state)
 {
-    const struct recurrent *r = block->r;
+    const struct pbitc_recurrent *r = block->r;
     if (!pbitc_output_used(r->evaluation, output))
         return;
     for (int64_t q = 0; q < block->count; q++)
@@ -519,7 +379,7 @@ static void give_state(const struct block *block, size_t output, const float *st
 static void run_block(void *state, int64_t index, int worker)
 {
     (void)worker;
-    const struct recurrent *r = state;
+    const struct pbitc_recurrent *r = state;
     int64_t blocks = (r->batch + BLOCK - 1) / BLOCK;
     struct block block = {.r = r, .direction = (int)(index / blocks), .first = index % blocks * BLOCK};
     block.count = r->batch - block.first < BLOCK ? r->batch - block.first : BLOCK;
@@ -527,8 +387,8 @@ static void run_block(void *state, int64_t index, int worker)
     block.c = block.h + block.count * r->hidden;
     block.reset = block.c + block.count * r->hidden;
     block.recurrent = block.reset + block.count * r->hidden;
-    load_state(&block, INITIAL_H, block.h);
-    load_state(&block, INITIAL_C, block.c);
+    load_state(&block, PBITC_RECURRENT_INITIAL_H, block.h);
+    load_state(&block, PBITC_RECURRENT_INITIAL_C, block.c);
     memset(block.reset, 0, (size_t)(block.count * r->hidden) * sizeof(float));
     for (int64_t turn = 0; turn < r->steps; turn++)
         take_turn(&block, turn);
@@ -538,14 +398,14 @@ static void run_block(void *state, int64_t index, int worker)
 
 enum pbit_status evaluate_recurrent(struct pbitc_evaluation *evaluation)
 {
-    struct recurrent r;
+    struct pbitc_recurrent r;
     enum pbit_status status = read_recurrent(evaluation, &r);
     if (status)
         return status;
     int64_t rows = r.steps * r.batch;
     r.states = evaluation->scratch;
     r.projected = r.states + r.directions * r.batch * state_floats(&r);
-    if (pbitc_output_used(evaluation, 0) && pbitc_input(evaluation, SEQUENCE_LENS))
+    if (pbitc_output_used(evaluation, 0) && pbitc_input(evaluation, PBITC_RECURRENT_SEQUENCE_LENS))
         memset(evaluation->outputs[0].data, 0,
                (size_t)(rows * r.directions * r.hidden) * sizeof(float)); // after the end of a sequence
     pbitc_parallel_for(evaluation->threads, r.directions * ((rows + PROJECTED_ROWS - 1) / PROJECTED_ROWS),
