@@ -219,6 +219,9 @@ enum pbit_status infer_resize(struct pbitc_evaluation *evaluation)
     if (resize.mode == NEAREST)
         return pbitc_add_maps(evaluation, &shape);
     status = pbitc_require_type(evaluation, 0, INTERPOLATED_TYPES);
+    if (!status && resize.mode == CUBIC && !(PBITC_TYPES_FLOAT >> evaluation->inputs[0]->type & 1))
+        status = PBITC_REFUSE(evaluation, "cast it to float before", "cubic interpolation of %s overshoots",
+                              pbitc_type_name(evaluation->inputs[0]->type));
     pbitc_set_output(evaluation, 0, evaluation->inputs[0]->type, &shape);
     int64_t taps = 0, extents = 0, elements = largest_stage(&resize);
     for (int i = 0; i < resize.rank; i++) {

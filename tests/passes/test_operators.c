@@ -839,6 +839,21 @@ START_TEST(reshape_by_the_data)
 }
 END_TEST
 
+START_TEST(cubic_resize_of_integers_is_refused)
+{
+    struct node_case c = case_create("Resize");
+    case_input(&c, PBITC_UINT8, (struct pbitc_shape){4, {1, 1, 4, 4}});
+    case_omit(&c);
+    case_omit(&c);
+    LIST(&c, 1, 1, 8, 8);
+    case_node(&c, 1);
+    ck_assert(pbitc_node_set_string(c.graph, c.node, "mode", "cubic"));
+    ck_assert_int_eq(case_try(&c, 1), PBIT_ERROR_UNSUPPORTED);
+    ck_assert_str_eq(case_message(&c), "cubic interpolation of uint8 overshoots");
+    case_destroy(&c);
+}
+END_TEST
+
 START_TEST(cast_saturates_and_rounds)
 {
     static const struct {
@@ -955,6 +970,7 @@ static TCase *elements(void)
     tcase_add_test(tcase, integers_wrap_and_do_not_trap);
     tcase_add_test(tcase, functions_of_one_number);
     tcase_add_test(tcase, clip_takes_either_bound);
+    tcase_add_test(tcase, cubic_resize_of_integers_is_refused);
     tcase_add_test(tcase, cast_saturates_and_rounds);
     tcase_add_test(tcase, halves_survive_the_way_to_float_and_back);
     tcase_add_test(tcase, sizes_that_overflow_are_refused);
