@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOAT = 1, INT = 2, STRING = 3, FUNCTION_OPSET = 24 };
+enum { FLOAT = 1, INT = 2, STRING = 3, INTS = 7, FUNCTION_OPSET = 24 };
 
 /// Returns the body of a call, which may depend on it; NULL: not a form of the operator that we know, or out
 /// of memory (*exhausted).
@@ -200,7 +200,20 @@ static bool split(struct pbitc_arena *arena, char *text, char ***words, size_t *
     return *words;
 }
 
-/// "name=1", or a number with a point for a float.
+/// "0:-1:3": the numbers of a list.
+static bool parse_list(struct pbitc_arena *arena, const char *text, Onnx__AttributeProto *attribute)
+{
+    size_t room = 1;
+    for (const char *c = text; *c; c++)
+        room += *c == ':';
+    attribute->type = INTS;
+    attribute->ints = pbitc_arena_allocate(arena, room, sizeof(*attribute->ints));
+    for (char *end; attribute->ints && *text; text = *end ? end + 1 : end)
+        attribute->ints[attribute->n_ints++] = strtoll(text, &end, 10);
+    return attribute->ints;
+}
+
+/// "name=1"; a number with a point is a float, and "value_ints" and what has colons a list.
 static Onnx__AttributeProto *parse_attribute(struct pbitc_arena *arena, char *text)
 {
     Onnx__AttributeProto *attribute = NEW(arena, Onnx__AttributeProto, ONNX__ATTRIBUTE_PROTO__INIT);
@@ -210,6 +223,8 @@ static Onnx__AttributeProto *parse_attribute(struct pbitc_arena *arena, char *te
     *value++ = '\0';
     attribute->name = text;
     attribute->has_type = 1;
+    if (strchr(value, ':') || strcmp(text, "value_ints") == 0)
+        return parse_list(arena, value, attribute) ? attribute : NULL;
     if (strchr(value, '.')) {
         attribute->type = FLOAT;
         attribute->has_f = 1;
@@ -311,8 +326,8 @@ static bool name_values(struct pbitc_arena *arena, const char *given, const char
 bool pbitc_onnx_function_of_text(struct pbitc_arena *arena, const Onnx__NodeProto *call, const char *inputs,
                                  const char *outputs, const char *body, const Onnx__FunctionProto **made)
 {
-    // A Conv and an added tensor may have omitted inputs in between: all four have names.
-    enum { FUSED_INPUTS = 4 };
+    // Inputs that the call leaves out have names as well: up to Attention's seven.
+    enum { FUSED_INPUTS = 7 };
     Onnx__FunctionProto *function = NEW(arena, Onnx__FunctionProto, ONNX__FUNCTION_PROTO__INIT);
     Onnx__OperatorSetIdProto *opset = NEW(arena, Onnx__OperatorSetIdProto, ONNX__OPERATOR_SET_ID_PROTO__INIT);
     Onnx__OperatorSetIdProto **opsets = pbitc_arena_allocate(arena, 1, sizeof(*opsets));

@@ -149,6 +149,9 @@ const Onnx__FunctionProto *pbitc_onnx_find_function(const struct pbitc_onnx_impo
 /// NULL: none that we know.
 bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
                                  const Onnx__FunctionProto **function);
+/// onnx_attention.c. The same for Attention and RotaryEmbedding of the default domain.
+bool pbitc_onnx_find_attention(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
+                               const Onnx__FunctionProto **function);
 /// A function for one call, whose nodes the text lists (onnx_contributed.c). Names of inputs and outputs are
 /// separated by spaces; NULL: I0, I1, ... and O0, O1, ... for as many as the call has. The call must outlive
 /// the function.

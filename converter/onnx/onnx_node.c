@@ -213,6 +213,8 @@ static bool import_node(struct pbitc_onnx_importer *importer, const struct body 
     struct pbitc_onnx_place place = {.name = name, .op = proto->op_type};
     if (!function && !pbitc_onnx_find_contributed(importer, proto, &function))
         return false;
+    if (!function && !pbitc_onnx_find_attention(importer, proto, &function))
+        return false;
     Onnx__NodeProto gradient = ONNX__NODE_PROTO__INIT;
     const Onnx__NodeProto *call = function ? proto : &gradient;
     if (!function &&
