@@ -15,8 +15,11 @@
 
 enum {
     IMAGES = 64, ///< different ones; larger batches repeat them
-    MOST_REPETITIONS = 25,
+    MOST_REPETITIONS = 201,
 };
+/// Shorter runs are repeated within one measurement: the clock needs some nanoseconds itself. Longer ones
+/// would only be disturbed more often by what else the machine does.
+static const double least_seconds = 1e-4;
 
 struct worker {
     void *workspace;
@@ -208,8 +211,7 @@ static void plan_cell(struct measurement *measurement, size_t index)
     measurement->cell = &bench->cells[index];
     time_calls(measurement, 1);
     double once = time_calls(measurement, 1) * (double)measurement->cell->batch, half = bench->seconds / 2;
-    record->calls = (size_t)(half / MOST_REPETITIONS / once);
-    record->calls += record->calls == 0;
+    record->calls = once < least_seconds ? (size_t)(least_seconds / once) + 1 : 1;
     double repetitions = half / (once * (double)record->calls);
     record->repetitions = repetitions < PBITC_BENCH_REPETITIONS ? PBITC_BENCH_REPETITIONS
                           : repetitions > MOST_REPETITIONS      ? MOST_REPETITIONS
