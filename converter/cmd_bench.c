@@ -39,9 +39,10 @@ static const struct pbitc_usage usage = {
         "Measures how fast a .pbit file runs on this machine, on random images: medians of repetitions that\n"
         "take turns. Layer by layer, on one thread, it prints the share of the time, the useful multiply-\n"
         "accumulates per cycle (one per synapse and pass, whatever m) and their share of the ceiling: what\n"
-        "the instruction that multiplies reaches on registers alone, as measured in the same run. 'further\n"
-        "sample' is what one more pass costs, as a share of the first. Exit code 4 when a figure is above\n"
-        "its ceiling.",
+        "the instruction that multiplies reaches on registers alone, as measured in the same run. Where a\n"
+        "neuron does the work of the layers before it, the figures of all are in its line. 'further sample'\n"
+        "is what one more pass costs, as a share of the first. Exit code 4 when a figure is above its\n"
+        "ceiling.",
     .options = options,
     .option_count = sizeof(options) / sizeof(options[0]),
 };

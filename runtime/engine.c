@@ -307,18 +307,6 @@ static void convolve_depthwise(const struct pbit_block *block, const struct pbit
     }
 }
 
-const char *pbit_engine_instruction(const struct pbit_engine *engine, uint32_t index, uint32_t draws)
-{
-    const struct pbit_engine_operation *operation = &engine->operations[index];
-    if (operation->operation.kind != PBIT_OPERATION_CONV)
-        return NULL;
-    if (operation->single || !operation->packed)
-        return "";
-    return is_wide(engine->kernels, &operation->conv, pbit_tensor_levels(&operation->input, draws))
-               ? engine->kernels->wide_instruction
-               : engine->kernels->instruction;
-}
-
 static void convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                      size_t instances)
 {
@@ -394,6 +382,21 @@ static void execute_one(const struct pbit_block *block, const struct pbit_engine
         pbit_execute(&block->engine->model, op, find_tensor, &instance, out);
 }
 
+static const char *instruction_of(const struct pbit_block *block,
+                                  const struct pbit_engine_operation *operation, enum pbit_bit_duty duty)
+{
+    const struct pbit_engine_kernels *kernels = block->engine->kernels;
+    if (operation->operation.kind != PBIT_OPERATION_CONV)
+        return NULL;
+    if (duty == PBIT_BIT_NOTHING)
+        return block->engine->bits->instruction;
+    if (operation->single || !operation->packed)
+        return "";
+    return is_wide(kernels, &operation->conv, pbit_tensor_levels(&operation->input, block->draws))
+               ? kernels->wide_instruction
+               : kernels->instruction;
+}
+
 static void execute(const struct pbit_block *block, uint32_t index)
 {
     const struct pbit_engine_operation *operation = &block->engine->operations[index];
@@ -410,7 +413,9 @@ static void execute(const struct pbit_block *block, uint32_t index)
             block->options->observe(block->options->state, index, output_of(block, operation, i));
     }
     if (block->options->after_operation)
-        block->options->after_operation(block->options->state, index);
+        block->options->after_operation(block->options->state, index,
+                                        duty == PBIT_BIT_NOTHING ? operation->bits.into : index,
+                                        instruction_of(block, operation, duty));
 }
 
 /// Adds the outputs of pass first_pass + pass.

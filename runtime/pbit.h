@@ -141,8 +141,9 @@ struct pbit_options {
     void (*observe)(void *state, uint32_t operation, const void *output);
     void *state; ///< handed to the callbacks
     /// pbit_engine_run calls it after an operation has run for all images and passes that run at once: for
-    /// measurements. May be NULL.
-    void (*after_operation)(void *state, uint32_t operation);
+    /// measurements. done_by: the operation whose call did the work, mostly itself. instruction: what a CONV
+    /// multiplied with, "" where the compiler chose; NULL for other operations. May be NULL.
+    void (*after_operation)(void *state, uint32_t operation, uint32_t done_by, const char *instruction);
 };
 
 /// Bytes of workspace that pbit_run needs, whatever m and T.
@@ -179,11 +180,6 @@ PBIT_API size_t pbit_engine_bytes(const struct pbit_model *model, enum pbit_cpu 
 /// bytes).
 PBIT_API enum pbit_status pbit_engine_create(const struct pbit_model *model, enum pbit_cpu cpu, void *memory,
                                              size_t bytes, const struct pbit_engine **engine);
-
-/// The instruction with which a CONV multiplies when m = draws; "" where the compiler chose, NULL for other
-/// operations. operation: 0..operation_count - 1.
-PBIT_API const char *pbit_engine_instruction(const struct pbit_engine *engine, uint32_t operation,
-                                             uint32_t draws);
 
 /// Bytes of workspace that pbit_engine_run needs for `images` images at a time.
 PBIT_API size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images);

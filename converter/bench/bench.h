@@ -9,7 +9,7 @@
 enum {
     PBITC_BENCH_REPETITIONS = 5, ///< of every cell, at least
     PBITC_BENCH_CELLS = 64,
-    PBITC_BENCH_CEILINGS = 4,
+    PBITC_BENCH_CEILINGS = 8,
 };
 
 /// An instruction that multiplies, by the best of many short runs on registers alone.
@@ -34,8 +34,10 @@ double pbitc_bench_ceiling(const struct pbitc_bench_peaks *peaks, const char *in
 
 struct pbitc_bench_layer {
     double seconds;          ///< per image, median, on one thread
-    const char *instruction; ///< pbit_engine_instruction
-    uint64_t macs;           ///< per image: a synapse is one in every pass, whatever m
+    uint32_t done_by;        ///< the layer whose time holds this one's work, mostly itself
+    const char *instruction; ///< that its MACs were made with; NULL: it made none
+    uint64_t macs;           ///< per image, of all layers whose work it did: a synapse is one in every pass,
+                             ///< whatever m
 };
 
 /// One T, one m, so many images at once.

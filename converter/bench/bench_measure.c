@@ -176,14 +176,20 @@ static double time_calls(struct measurement *measurement, size_t calls)
 }
 
 struct stopwatch {
-    double *seconds; ///< [operations]
+    double *seconds;                  ///< [operations]
+    struct pbitc_bench_layer *layers; ///< [operations]
     double since;
 };
 
-static void stop_operation(void *state, uint32_t operation)
+static void stop_operation(void *state, uint32_t operation, uint32_t done_by, const char *instruction)
 {
     struct stopwatch *stopwatch = state;
     double now = pbitc_clock_seconds();
+    if (stopwatch->seconds[operation] == 0) { // later blocks may have too few passes left for the same way
+        stopwatch->layers[operation].done_by = done_by;
+        if (instruction)
+            stopwatch->layers[done_by].instruction = instruction;
+    }
     stopwatch->seconds[operation] += now - stopwatch->since;
     stopwatch->since = now;
 }
@@ -191,7 +197,7 @@ static void stop_operation(void *state, uint32_t operation)
 /// Seconds per image of every operation, on this thread. seconds: [operations].
 static void time_layers(struct measurement *measurement, size_t calls, double *seconds)
 {
-    struct stopwatch stopwatch = {.seconds = seconds};
+    struct stopwatch stopwatch = {.seconds = seconds, .layers = measurement->cell->layers};
     size_t count = at_once(measurement->cell), operations = measurement->bench->model->operation_count;
     memset(seconds, 0, operations * sizeof(*seconds));
     for (size_t i = 0; i < calls && !pbitc_interrupted(); i++) {
@@ -265,11 +271,10 @@ static void conclude_cell(const struct measurement *measurement, size_t index)
     cell->workspace_bytes = busy * pbit_engine_workspace_bytes(measurement->engine.engine, at_once(cell));
     for (uint32_t i = 0; i < model->operation_count; i++) {
         struct pbit_layer layer = pbit_model_layer(model, i);
-        cell->layers[i] = (struct pbitc_bench_layer){
-            .seconds = pbitc_median(&record->layers[(size_t)i * MOST_REPETITIONS], record->repetitions),
-            .instruction = pbit_engine_instruction(measurement->engine.engine, i, cell->draws),
-            .macs =
-                layer.kind == PBIT_OPERATION_CONV ? layer.synapses * (layer.random ? cell->samples : 1) : 0};
+        cell->layers[i].seconds =
+            pbitc_median(&record->layers[(size_t)i * MOST_REPETITIONS], record->repetitions);
+        if (layer.kind == PBIT_OPERATION_CONV)
+            cell->layers[cell->layers[i].done_by].macs += layer.synapses * (layer.random ? cell->samples : 1);
     }
 }
 

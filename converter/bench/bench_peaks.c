@@ -31,36 +31,32 @@ static void chain(void)
 }
 
 #define VPDPBUSD(i) "vpdpbusd %%zmm16, %%zmm17, %%zmm" #i "\n"
+#define VPERMB(i) "vpermb %%zmm16, %%zmm17, %%zmm" #i "\n"
 #define VPMADDUBSW(i) "vpmaddubsw %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define VPSHUFB(i) "vpshufb %%ymm14, %%ymm15, %%ymm" #i "\n"
 #define VPMADDWD(i) "vpmaddwd %%ymm14, %%ymm15, %%ymm" #i "\n"
 
-__attribute__((target("avx512f,avx512vnni"))) static void multiply_vpdpbusd(void)
-{
-    for (int i = 0; i < TURNS; i++)
-        __asm__ volatile(VPDPBUSD(20) VPDPBUSD(21) VPDPBUSD(22) VPDPBUSD(23) VPDPBUSD(24) VPDPBUSD(25)
-                             VPDPBUSD(26) VPDPBUSD(27) VPDPBUSD(28) VPDPBUSD(29) VPDPBUSD(30) VPDPBUSD(31)
-                         :
-                         :
-                         : "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28",
-                           "xmm29", "xmm30", "xmm31");
-}
-
-#define ON_TWELVE(name, instruction)                                                                         \
-    __attribute__((target("avx2"))) static void name(void)                                                   \
+/// A function of twelve at a time that do not wait for each other.
+#define METER(name, target_name, twelve, ...)                                                                \
+    __attribute__((target(target_name))) static void name(void)                                              \
     {                                                                                                        \
         for (int i = 0; i < TURNS; i++)                                                                      \
-            __asm__ volatile(instruction(0) instruction(1) instruction(2) instruction(3) instruction(4)      \
-                                 instruction(5) instruction(6) instruction(7) instruction(8) instruction(9)  \
-                                     instruction(10) instruction(11)                                         \
-                             :                                                                               \
-                             :                                                                               \
-                             : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",       \
-                               "xmm9", "xmm10", "xmm11");                                                    \
+            __asm__ volatile(twelve : : : __VA_ARGS__);                                                      \
         __asm__ volatile("vzeroupper");                                                                      \
     }
 
-ON_TWELVE(multiply_vpmaddubsw, VPMADDUBSW)
-ON_TWELVE(multiply_vpmaddwd, VPMADDWD)
+#define ON_LOW(one) one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7) one(8) one(9) one(10) one(11)
+#define LOW "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
+#define ON_HIGH(one)                                                                                         \
+    one(20) one(21) one(22) one(23) one(24) one(25) one(26) one(27) one(28) one(29) one(30) one(31)
+#define HIGH                                                                                                 \
+    "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
+
+METER(multiply_vpmaddubsw, "avx2", ON_LOW(VPMADDUBSW), LOW)
+METER(multiply_vpmaddwd, "avx2", ON_LOW(VPMADDWD), LOW)
+METER(look_up_vpshufb, "avx2", ON_LOW(VPSHUFB), LOW)
+METER(multiply_vpdpbusd, "avx512f,avx512vnni", ON_HIGH(VPDPBUSD), HIGH)
+METER(look_up_vpermb, "avx512f,avx512vbmi", ON_HIGH(VPERMB), HIGH)
 
 static const struct meter {
     const char *instruction;
@@ -70,7 +66,9 @@ static const struct meter {
 } meters[] = {
     {"vpmaddubsw", PBIT_CPU_AVX2, 32, multiply_vpmaddubsw},
     {"vpmaddwd", PBIT_CPU_AVX2, 16, multiply_vpmaddwd},
+    {"vpshufb", PBIT_CPU_AVX2, 32 * 4, look_up_vpshufb}, // the sum of 4 weights for each of 32 columns
     {"vpdpbusd", PBIT_CPU_AVX512, 64, multiply_vpdpbusd},
+    {"vpermb", PBIT_CPU_AVX512, 64 * 6, look_up_vpermb}, // the sum of 6 weights for each of 64
 };
 _Static_assert(sizeof(meters) / sizeof(meters[0]) <= PBITC_BENCH_CEILINGS, "room for every instruction");
 
@@ -92,7 +90,7 @@ void pbitc_bench_peaks_measure(struct pbitc_bench_peaks *peaks, enum pbit_cpu cp
     keep_larger(&peaks->clock, rate(chain, (double)TURNS * CHAIN * LATENCY));
     peaks->ceiling_count = 0;
     for (size_t i = 0; i < sizeof(meters) / sizeof(meters[0]); i++) {
-        if (meters[i].cpu > cpu)
+        if (meters[i].cpu > cpu || (meters[i].run == look_up_vpermb && !__builtin_cpu_supports("avx512vbmi")))
             continue;
         struct pbitc_bench_ceiling *ceiling = &peaks->ceilings[peaks->ceiling_count++];
         ceiling->instruction = meters[i].instruction;

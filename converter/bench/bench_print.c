@@ -28,12 +28,12 @@ static double layers_seconds(const struct pbitc_bench *bench, const struct pbitc
     return sum;
 }
 
-/// What the neurons take of the layers' time.
+/// What the neurons take of the layers' time; without those that do the work of others.
 static double neuron_share(const struct pbitc_bench *bench, const struct pbitc_bench_cell *cell)
 {
     double sum = 0;
     for (uint32_t i = 0; i < bench->model->operation_count; i++)
-        if (pbit_model_layer(bench->model, i).kind == PBIT_OPERATION_NEURON)
+        if (pbit_model_layer(bench->model, i).kind == PBIT_OPERATION_NEURON && !cell->layers[i].instruction)
             sum += cell->layers[i].seconds;
     return sum / layers_seconds(bench, cell);
 }
@@ -81,7 +81,7 @@ static void print_layers(const struct pbitc_bench *bench, const struct pbitc_ben
     }
     fprintf(stream,
             "\nm = %" PRIu32 ", T = %" PRIu32
-            ", batch %zu, on one thread; neurons take %.1f %% of the time:\n",
+            ", batch %zu, on one thread; neurons by themselves take %.1f %% of the time:\n",
             cell->draws, cell->samples, cell->batch, 100 * neuron_share(bench, cell));
     fprintf(stream, "%-*s  %-9s %14s %8s %10s %10s  %s\n", (int)width, "layer", "operation", "ns per image",
             "of time", "MAC/cycle", "of ceiling", "instruction");
@@ -97,7 +97,10 @@ static void print_layers(const struct pbitc_bench *bench, const struct pbitc_ben
         else
             fprintf(stream, "%11.1f", rate);
         print_share(stream, 9, ceiling_share(bench, layer));
-        fprintf(stream, "  %s\n", layer->instruction ? layer->instruction : "");
+        fprintf(stream, "  %s", layer->instruction ? layer->instruction : layer->done_by != i ? "in " : "");
+        if (layer->done_by != i)
+            pbitc_terminal_name(stream, pbit_model_layer(bench->model, layer->done_by).name, 0);
+        fputc('\n', stream);
     }
 }
 
@@ -119,6 +122,8 @@ static void write_layer(struct pbitc_json *json, const struct pbitc_bench *bench
     pbitc_json_string(json, "operation", pbitc_operation_name(described.kind));
     pbitc_json_real(json, "ns_per_image", 1e9 * layer->seconds);
     pbitc_json_real(json, "share_of_time", layer->seconds / layers_seconds(bench, cell));
+    if (layer->done_by != index)
+        pbitc_json_integer(json, "done_by", layer->done_by);
     if (layer->instruction) {
         pbitc_json_string(json, "instruction", layer->instruction);
         pbitc_json_integer(json, "macs_per_image", (int64_t)layer->macs);

@@ -90,6 +90,7 @@ struct pbit_bit_kernels {
     pbit_bit_conv_function *convolve;
     pbit_bit_draw_function *draw;
     pbit_bit_pool_function *pool;
+    const char *instruction; ///< that looks up
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
 

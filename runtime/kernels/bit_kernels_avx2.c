@@ -125,5 +125,5 @@ static TARGET void pool(const uint16_t *first, const uint16_t *second, size_t co
     }
 }
 
-const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS, convolve, draw, pool};
+const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS, convolve, draw, pool, "vpshufb"};
 #endif
