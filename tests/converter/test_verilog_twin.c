@@ -4,6 +4,7 @@
 #include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { PROGRAMS = 400, OPERATIONS = 6, LEAST_COMPARED = 20, BITS = 8 };
@@ -88,6 +89,35 @@ START_TEST(one_layer_gives_the_value_of_its_level)
 }
 END_TEST
 
+/// Draws of one LFSR overlap, which triples the variance at most: successive draws correlate by 1/2, 1/4, ..
+START_TEST(classic_pbits_draw_the_probability_of_their_table)
+{
+    enum { PASSES = 4096, SIGMAS = 6, INFLATION = 3, NEURONS = 4 };
+    struct test_file file = one_layer_program(NEURONS, 256, 256, PBIT_SAMPLER_STRATIFIED);
+    struct test_buffers buffers = test_buffers_create(&file, 1);
+    struct pbit_operation neuron = pbit_model_operation(&buffers.model, 1),
+                          last = pbit_model_operation(&buffers.model, 2);
+    struct pbitc_twin_table table;
+    pbitc_twin_table_fill(&table, &buffers.model, &neuron, PBITC_LFSR_BITS);
+    int64_t one = pbit_round_shift(pbit_load_i32(buffers.model.bytes + last.multipliers), last.shift);
+    for (int q = 0; q < 256; q += 51) {
+        buffers.inputs[0][0] = (uint8_t)q;
+        ck_assert_int_eq(
+            pbitc_lfsr_run(&buffers.model, PASSES, (const uint8_t *const *)buffers.inputs, buffers.sums),
+            PBIT_OK);
+        int64_t step = (256 * q - table.start) >> table.shift;
+        double p = table.levels[step < 0 ? 0 : step > 255 ? 255 : step] / 256.0;
+        double bound = SIGMAS * sqrt(INFLATION * PASSES * p * (1 - p));
+        for (int i = 0; i < NEURONS; i++) {
+            ck_assert_int_eq(buffers.sums[0][i] % one, 0);
+            ck_assert_double_le(fabs((double)(buffers.sums[0][i] / one) - PASSES * p), bound);
+        }
+    }
+    test_buffers_free(&buffers);
+    test_file_free(&file);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("verilog_twin");
@@ -95,6 +125,7 @@ int main(void)
     tcase_add_test(tcase, without_neurons_it_is_libpbit);
     tcase_add_test(tcase, linear_table_has_the_middle_of_each_step);
     tcase_add_test(tcase, one_layer_gives_the_value_of_its_level);
+    tcase_add_test(tcase, classic_pbits_draw_the_probability_of_their_table);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }

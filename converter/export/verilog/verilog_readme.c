@@ -6,10 +6,15 @@
 #include <string.h>
 
 /// A name from the file as text of Markdown or XML, which it must not break.
-static void print_name(const char *name, FILE *stream)
+/// At most about `limit` bytes of the name, whole characters.
+static void print_name(const char *name, size_t limit, FILE *stream)
 {
-    for (; *name; name++) {
-        unsigned char c = (unsigned char)*name;
+    for (size_t i = 0; name[i]; i++) {
+        unsigned char c = (unsigned char)name[i];
+        if (i >= limit && (c & 0xc0) != 0x80) {
+            fputs("..", stream);
+            return;
+        }
         fputc(c < 0x20 || c == 0x7f || strchr("<>&|`\"\\", c) ? '?' : c, stream);
     }
 }
@@ -31,7 +36,7 @@ static void write_stages(const struct pbitc_verilog *design, FILE *stream)
     for (uint32_t s = 0; s < plan->stage_count; s++) {
         const struct pbitc_verilog_stage *stage = &plan->stages[s];
         fprintf(stream, "| %" PRIu32 " | ", s);
-        print_name(pbitc_verilog_stage_name(plan, stage), stream);
+        print_name(pbitc_verilog_stage_name(plan, stage), SIZE_MAX, stream);
         fprintf(stream, " | %s | once per %s | ", pbitc_verilog_kind_name(stage->kind),
                 stage->random ? "tile" : "image");
         if (stage->kind == PBITC_VERILOG_CONV)
@@ -194,7 +199,7 @@ void pbitc_verilog_write_readme(const struct pbitc_verilog *design, FILE *stream
 
 // ---- diagram.svg
 
-enum { WIDTH = 860, LEFT = 110, BOX = 600, HEIGHT = 54, GAP = 26, SIDE = 110 };
+enum { WIDTH = 860, LEFT = 110, BOX = 600, HEIGHT = 54, GAP = 26, SIDE = 110, NAME_LIMIT = 60 };
 
 static void write_box(FILE *stream, int x, int y, int width, const char *fill)
 {
@@ -255,7 +260,9 @@ void pbitc_verilog_write_diagram(const struct pbitc_verilog *design, FILE *strea
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
             "font-family=\"sans-serif\">\n<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n",
             WIDTH, height, WIDTH, height, WIDTH, height);
-    write_end(stream, y, "s_axis: image bytes | control: registers, order of the stages | seeds");
+    write_end(stream, y,
+              plan->random_layers ? "s_axis: image bytes | control: registers, order of the stages | seeds"
+                                  : "s_axis: image bytes | control: registers, order of the stages");
     for (uint32_t s = 0; s < plan->stage_count; s++) {
         const struct pbitc_verilog_stage *stage = &plan->stages[s];
         y += step;
@@ -263,7 +270,7 @@ void pbitc_verilog_write_diagram(const struct pbitc_verilog *design, FILE *strea
         write_box(stream, LEFT, y, BOX, stage->random ? "#dcebfa" : "#e6f4e2");
         begin_text(stream, LEFT + BOX / 2, y + 22, 13);
         fprintf(stream, "%" PRIu32 ": ", s);
-        print_name(pbitc_verilog_stage_name(plan, stage), stream);
+        print_name(pbitc_verilog_stage_name(plan, stage), NAME_LIMIT, stream);
         fputs("</text>\n", stream);
         begin_text(stream, LEFT + BOX / 2, y + 41, 11);
         write_parts(design, stage, stream);
