@@ -57,8 +57,10 @@ static const struct pbitc_option options[] = {
      offsetof(struct pbitc_convert_arguments, print_after), .required = false},
     {"timing", 0, NULL, "print how long each pass took", PBITC_OPTION_FLAG,
      offsetof(struct pbitc_convert_arguments, timing), .required = false},
-    {"blame", 0, NULL, "print what each pass cost in output error", PBITC_OPTION_FLAG,
-     offsetof(struct pbitc_convert_arguments, blame), .required = false},
+    {"blame", 0, NULL,
+     "print what each pass, and then each layer by itself, costs in\noutput error, the worst layer first, "
+     "with what a recipe can do",
+     PBITC_OPTION_FLAG, offsetof(struct pbitc_convert_arguments, blame), .required = false},
     PBITC_SHAPE_OPTION(struct pbitc_convert_arguments, shapes),
     PBITC_THREADS_OPTION(struct pbitc_convert_arguments, threads),
     {"json", 0, NULL, "print the summary as JSON on standard output", PBITC_OPTION_FLAG,

@@ -145,6 +145,6 @@ enum pbit_status pbitc_conversion_run(const struct pbitc_conversion *conversion,
         status = pbitc_pipeline_run(graph, &context);
     pbitc_progress_clear(&progress);
     free(metadata);
-    *result = (struct pbitc_converted){context.file, context.file_bytes, context.layer_draws};
+    *result = (struct pbitc_converted){context.file, context.file_bytes, context.layer_draws, context.blame};
     return status;
 }

@@ -40,6 +40,7 @@ struct pbitc_converted {
     const uint8_t *file; ///< the .pbit bytes
     size_t bytes;
     const struct pbitc_layer_draws *layer_draws; ///< what allocate-draws chose
+    const struct pbitc_blame_line *blame;        ///< what --blame found
 };
 
 /// Runs the passes over `graph` with `arguments`, calibrated on the first `images` images. `quiet`: nothing

@@ -101,6 +101,22 @@ static void write_search(struct pbitc_json *json, const struct pbitc_conversion 
     pbitc_json_close_object(json);
 }
 
+static void write_blame(struct pbitc_json *json, const struct pbitc_blame_line *line)
+{
+    pbitc_json_open_array(json, "blame");
+    for (; line; line = line->next) {
+        pbitc_json_open_object(json, NULL);
+        pbitc_json_string(json, "cause", line->cause);
+        pbitc_json_string(json, "name", line->name);
+        pbitc_json_real(json, "relative_error", line->relative_error);
+        pbitc_json_real(json, "agreement", line->agreement);
+        if (line->hint)
+            pbitc_json_string(json, "hint", line->hint);
+        pbitc_json_close_object(json);
+    }
+    pbitc_json_close_array(json);
+}
+
 static void write_summary(const struct pbitc_conversion *conversion, const struct pbitc_made *made,
                           const struct summary *summary)
 {
@@ -121,6 +137,8 @@ static void write_summary(const struct pbitc_conversion *conversion, const struc
     pbitc_json_integer(&json, "neuron_layers", (int64_t)summary->neuron_layers);
     pbitc_json_real(&json, "draws_per_synapse", summary->mean_draws);
     pbitc_json_integer(&json, "calibration_images", (int64_t)made->images);
+    if (made->converted.blame)
+        write_blame(&json, made->converted.blame);
     if (made->search)
         write_search(&json, conversion, made->search);
     pbitc_json_close_object(&json);

@@ -354,14 +354,8 @@ static enum pbit_status prepare(struct allocation *allocation, const struct pbit
 {
     struct pbitc_graph *graph = allocation->graph;
     struct pbitc_context *context = allocation->context;
-    for (const struct pbitc_range *range = ranges; range; range = range->next) {
-        struct pbitc_range *twin = pbitc_arena_allocate(graph->arena, 1, sizeof(*twin));
-        if (!twin)
-            return pbitc_out_of_memory(context);
-        *twin = (struct pbitc_range){graph->values[range->value->index], range->count, range->low,
-                                     range->high, context->ranges};
-        context->ranges = twin;
-    }
+    if (!pbitc_copy_ranges(graph, ranges, &context->ranges))
+        return pbitc_out_of_memory(context);
     static const char *const names[] = {"calibrate", "swap-activations"};
     enum pbit_status status = pbitc_infer_shapes(graph, 1, context->diagnostics);
     bool changed;

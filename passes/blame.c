@@ -1,10 +1,10 @@
 #include "passes/blame.h"
 
+#include "passes/blame_layers.h"
 #include "passes/calibration_run.h"
 #include "passes/pass_support.h"
 #include "runtime/format.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { IMAGES = 256 };
@@ -13,6 +13,7 @@ struct pbitc_blame {
     size_t images, outputs;
     float *baseline; ///< [images][outputs]
     float *current;
+    struct pbitc_blame_copies *copies; ///< NULL before quantize-weights
 };
 
 static enum pbit_status measure_graph(const struct pbitc_blame *blame, struct pbitc_graph *graph,
@@ -63,7 +64,7 @@ enum pbit_status pbitc_blame_create(struct pbitc_graph *graph, struct pbitc_cont
         return pbitc_out_of_memory(context);
     *made = (struct pbitc_blame){images, outputs,
                                  pbitc_arena_allocate(graph->arena, images * outputs, sizeof(float)),
-                                 pbitc_arena_allocate(graph->arena, images * outputs, sizeof(float))};
+                                 pbitc_arena_allocate(graph->arena, images * outputs, sizeof(float)), NULL};
     if (!made->baseline || !made->current)
         return pbitc_out_of_memory(context);
     *blame = made;
@@ -73,34 +74,63 @@ enum pbit_status pbitc_blame_create(struct pbitc_graph *graph, struct pbitc_cont
     return measure_graph(made, graph, context, made->baseline);
 }
 
-static size_t top1(const float *values, size_t count)
+static void print_line(FILE *stream, const struct pbitc_blame_line *line, int width)
 {
-    size_t best = 0;
-    for (size_t i = 1; i < count; i++)
-        if (values[i] > values[best])
-            best = i;
-    return best;
+    bool pass = strcmp(line->cause, "pass") == 0;
+    fprintf(stream, "blame: ");
+    if (!pass)
+        fprintf(stream, "%-8s", line->cause);
+    fprintf(stream, "%-*s relative error %.4f, same decision %.4f%s%s\n", width, line->name,
+            line->relative_error, line->agreement, line->hint ? "; recipe: " : "",
+            line->hint ? line->hint : "");
 }
 
-enum pbit_status pbitc_blame_print(struct pbitc_blame *blame, struct pbitc_graph *graph,
-                                   struct pbitc_context *context, const char *pass)
+enum pbit_status pbitc_blame_pass(struct pbitc_blame *blame, struct pbitc_graph *graph,
+                                  struct pbitc_context *context, const char *pass)
 {
     enum pbit_status status = context->file ? measure_file(blame, graph, context)
                                             : measure_graph(blame, graph, context, blame->current);
-    if (status != PBIT_OK)
-        return status;
-    double error = 0, power = 0;
-    size_t same = 0;
-    for (size_t n = 0; n < blame->images; n++) {
-        const float *now = blame->current + n * blame->outputs,
-                    *before = blame->baseline + n * blame->outputs;
-        for (size_t i = 0; i < blame->outputs; i++) {
-            error += (double)(now[i] - before[i]) * (now[i] - before[i]);
-            power += (double)before[i] * before[i];
-        }
-        same += top1(now, blame->outputs) == top1(before, blame->outputs);
-    }
-    fprintf(context->options->talk, "blame: %-18s relative error %.4f, same decision %.4f\n", pass,
-            power > 0 ? sqrt(error / power) : sqrt(error), (double)same / (double)blame->images);
+    struct pbitc_blame_line *line = pbitc_arena_allocate(graph->arena, 1, sizeof(*line)),
+                            **end = &context->blame;
+    if (status != PBIT_OK || !line)
+        return status != PBIT_OK ? status : pbitc_out_of_memory(context);
+    *line = (struct pbitc_blame_line){.cause = "pass", .name = pass};
+    pbitc_blame_compare(blame->baseline, blame->current, blame->images, blame->outputs, line);
+    while (*end)
+        end = &(*end)->next;
+    *end = line;
+    print_line(context->options->talk, line, 18);
     return PBIT_OK;
+}
+
+enum pbit_status pbitc_blame_copy(struct pbitc_blame *blame, struct pbitc_graph *graph,
+                                  struct pbitc_context *context)
+{
+    return pbitc_blame_copies_create(graph, context, &blame->copies);
+}
+
+enum pbit_status pbitc_blame_finish(struct pbitc_blame *blame, struct pbitc_graph *graph,
+                                    struct pbitc_context *context)
+{
+    FILE *talk = context->options->talk;
+    struct pbitc_blame_line *last = context->blame;
+    while (last && last->next)
+        last = last->next;
+    if (!blame->copies || !last)
+        return PBIT_OK;
+    fprintf(talk, "blame: now layer by layer, all else exact\n");
+    enum pbit_status status =
+        pbitc_blame_layers(blame->copies, graph, context, blame->baseline, blame->images, blame->outputs);
+    int width = 0;
+    for (const struct pbitc_blame_line *line = last->next; line; line = line->next)
+        width = (int)strlen(line->name) > width ? (int)strlen(line->name) : width;
+    for (const struct pbitc_blame_line *line = last->next; line && status == PBIT_OK; line = line->next)
+        print_line(talk, line, width);
+    return status;
+}
+
+void pbitc_blame_destroy(struct pbitc_blame *blame)
+{
+    if (blame)
+        pbitc_blame_copies_destroy(blame->copies);
 }

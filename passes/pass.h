@@ -70,6 +70,17 @@ struct pbitc_layer_draws {
     struct pbitc_layer_draws *next;
 };
 
+/// What --blame found: the output of the network after a pass, or of a network in which only one layer is as
+/// converted, against the float network's.
+struct pbitc_blame_line {
+    const char *cause;     ///< "pass", "weights" (rounded), "draws" or "noise"
+    const char *name;      ///< of the pass or the layer
+    double relative_error; ///< root mean square of the difference, by that of the float network's output
+    double agreement;      ///< share of images with the same top-1 decision
+    const char *hint;      ///< what a recipe can do about a layer, or NULL
+    struct pbitc_blame_line *next;
+};
+
 struct pbitc_context {
     const struct pbitc_options *options;
     const struct pbitc_calibration *calibration;
@@ -77,7 +88,9 @@ struct pbitc_context {
     const float
         *float_outputs; ///< output 0 of the float network on the first calibration images, set by `calibrate`
     struct pbitc_layer_draws *layer_draws; ///< set by `allocate-draws`, in the graph's arena
-    const char *metadata;                  ///< JSON text that `lower` puts into the file
+    struct pbitc_blame_line
+        *blame;           ///< set by --blame, in the graph's arena: passes in order, then layers, worst first
+    const char *metadata; ///< JSON text that `lower` puts into the file
     struct pbitc_diagnostics *diagnostics;
     pbitc_progress_function *progress; ///< may be NULL
     void *progress_state;

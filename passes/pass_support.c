@@ -133,6 +133,21 @@ void pbitc_move_range(struct pbitc_context *context, const struct pbitc_value *f
             range->value = to;
 }
 
+bool pbitc_copy_ranges(struct pbitc_graph *copy, const struct pbitc_range *ranges,
+                       struct pbitc_range **copies)
+{
+    *copies = NULL;
+    for (const struct pbitc_range *range = ranges; range; range = range->next) {
+        struct pbitc_range *twin = pbitc_arena_allocate(copy->arena, 1, sizeof(*twin));
+        if (!twin)
+            return false;
+        *twin = (struct pbitc_range){copy->values[range->value->index], range->count, range->low, range->high,
+                                     *copies};
+        *copies = twin;
+    }
+    return true;
+}
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value)
 {

@@ -62,6 +62,11 @@ bool pbitc_add_range(struct pbitc_graph *graph, struct pbitc_context *context,
 void pbitc_move_range(struct pbitc_context *context, const struct pbitc_value *from,
                       const struct pbitc_value *to);
 
+/// Ranges of a copy's values (pbitc_graph_clone), as those of the graph it was made from. False when out of
+/// memory.
+bool pbitc_copy_ranges(struct pbitc_graph *copy, const struct pbitc_range *ranges,
+                       struct pbitc_range **copies);
+
 const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
                                            const struct pbitc_value *value);
 

@@ -154,12 +154,17 @@ enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_cont
         // The float network can run in batches from symbolic-batch on.
         if (context->options->blame && !blame && strcmp(passes[i].name, "fold-batchnorm") == 0)
             status = pbitc_blame_create(graph, context, &blame);
+        if (status == PBIT_OK && blame && strcmp(passes[i].name, "quantize-weights") == 0)
+            status = pbitc_blame_copy(blame, graph, context);
         if (status == PBIT_OK && strcmp(passes[i].name, "lower") == 0)
             status = check_recipe(context);
         if (status == PBIT_OK)
             status = pbitc_pass_run(&passes[i], graph, context, &changed);
         if (status == PBIT_OK && blame)
-            status = pbitc_blame_print(blame, graph, context, passes[i].name);
+            status = pbitc_blame_pass(blame, graph, context, passes[i].name);
     }
+    if (status == PBIT_OK && blame)
+        status = pbitc_blame_finish(blame, graph, context);
+    pbitc_blame_destroy(blame);
     return status;
 }

@@ -73,8 +73,7 @@ static size_t peak_bytes(const struct pbitc_graph *graph, const size_t *last)
 
 // ---- one network
 
-/// The float network: neurons give f itself. A range that stands for bounds of f stays.
-static void lift_ranges(struct pbitc_graph *graph)
+void pbitc_lift_ranges(struct pbitc_graph *graph)
 {
     PBITC_FOR_EACH_NODE(node, graph)
     if (pbitc_node_is(node, PBITC_OP_PBit) && strcmp(pbitc_node_string(node, "kind", "pbit"), "pbit") == 0) {
@@ -215,7 +214,7 @@ static enum pbit_status run_both(struct pbitc_graph *graph, struct pbitc_context
     if (fitting < BATCH && run.images > BATCH)
         run.images = BATCH;
     run.batches = (run.images + BATCH - 1) / BATCH;
-    lift_ranges(original);
+    pbitc_lift_ranges(original);
     enum pbit_status status = start(context, original, arena, &run, &run.exact);
     if (status == PBIT_OK)
         status = start(context, graph, arena, &run, &run.drawn);

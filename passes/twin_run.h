@@ -33,4 +33,7 @@ enum { PBITC_TWIN_IMAGES = 512 };
 enum pbit_status pbitc_run_twins(struct pbitc_graph *graph, struct pbitc_context *context,
                                  const struct pbitc_twin_functions *functions);
 
+/// Makes the float network of a copy: p-bits give f itself. A range that stands for bounds of f stays.
+void pbitc_lift_ranges(struct pbitc_graph *graph);
+
 #endif
