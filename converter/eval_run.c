@@ -292,8 +292,9 @@ static enum pbit_status answer_in_float(struct pbitc_eval_run *run, const size_t
 {
     const struct pbitc_eval_arguments *arguments = run->arguments;
     struct pbitc_float_model model;
-    enum pbit_status status = pbitc_float_model_open(&model, float_file(run)->graph, (size_t)arguments->batch,
-                                                     pbitc_threads(arguments->threads), run->diagnostics);
+    enum pbit_status status =
+        pbitc_float_model_open_images(&model, float_file(run)->graph, (size_t)arguments->batch,
+                                      pbitc_threads(arguments->threads), run->diagnostics);
     if (status == PBIT_OK)
         status = pbitc_float_model_answer(&model, run->dataset, images, count, &run->progress,
                                           run->diagnostics, run->float_answers);

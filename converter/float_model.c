@@ -2,6 +2,8 @@
 
 #include "converter/data/readers.h"
 #include "converter/report/accuracy_report.h"
+#include "passes/pass_support.h"
+#include "passes/row_independence.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,10 +33,51 @@ enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct 
     return status;
 }
 
+/// The rows of the one input, whose other dimensions are known, can be worked through in any number at once.
+static bool rows_are_independent(const struct pbitc_graph *graph)
+{
+    return graph->input_count == 1 && !fixed_batch(graph) &&
+           pbitc_row_elements(&graph->inputs[0]->shape) >= 0 &&
+           pbitc_rows_are_independent(graph, &graph->inputs[0]->shape);
+}
+
+/// A copy whose shapes follow the batch where the model's spell a batch of 1; NULL: that does not make it
+/// independent of the batch.
+static struct pbitc_graph *free_batch(const struct pbitc_graph *graph)
+{
+    struct pbitc_diagnostics *quiet = pbitc_diagnostics_create();
+    struct pbitc_context context = {.diagnostics = quiet};
+    struct pbitc_graph *copy = quiet ? pbitc_graph_clone(graph) : NULL;
+    bool changed = false;
+    bool free = copy && pbitc_infer_shapes(copy, 1, quiet) == PBIT_OK &&
+                pbitc_symbolic_batch(copy, &context, &changed) == PBIT_OK && changed &&
+                rows_are_independent(copy);
+    if (!free)
+        pbitc_graph_destroy(copy);
+    pbitc_diagnostics_destroy(quiet);
+    return free ? copy : NULL;
+}
+
+enum pbit_status pbitc_float_model_open_images(struct pbitc_float_model *model, struct pbitc_graph *graph,
+                                               size_t batch, int threads,
+                                               struct pbitc_diagnostics *diagnostics)
+{
+    bool independent = graph->input_count > 0 && rows_are_independent(graph);
+    struct pbitc_graph *copy =
+        !independent && graph->input_count > 0 && fixed_batch(graph) <= 1 ? free_batch(graph) : NULL;
+    enum pbit_status status = pbitc_float_model_open(model, copy ? copy : graph, batch, threads, diagnostics);
+    model->own = copy;
+    if (!independent && !copy && !model->fixed)
+        model->batch = 1;
+    return status;
+}
+
 void pbitc_float_model_close(struct pbitc_float_model *model)
 {
     pbitc_interpreter_destroy(model->interpreter);
+    pbitc_graph_destroy(model->own);
     model->interpreter = NULL;
+    model->own = NULL;
 }
 
 int64_t pbitc_row_elements(const struct pbitc_shape *shape)

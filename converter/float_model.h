@@ -6,7 +6,8 @@
 #include "converter/progress.h"
 
 struct pbitc_float_model {
-    struct pbitc_graph *graph; ///< borrowed
+    struct pbitc_graph *graph; ///< borrowed, or `own`
+    struct pbitc_graph *own;   ///< a copy that runs in batches; NULL: none was needed
     struct pbitc_interpreter *interpreter;
     size_t batch; ///< rows that one run takes: the model's fixed batch size, or the wanted one
     bool fixed;   ///< every run takes exactly `batch` rows
@@ -15,6 +16,11 @@ struct pbitc_float_model {
 /// `batch`: rows per run where the model leaves that open. Infers shapes for it.
 enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct pbitc_graph *graph,
                                         size_t batch, int threads, struct pbitc_diagnostics *diagnostics);
+/// The same for images that are answered each by itself: `batch` of them per run only where it is proved that
+/// they do not depend on each other, also in a model that spells a batch of 1; else one.
+enum pbit_status pbitc_float_model_open_images(struct pbitc_float_model *model, struct pbitc_graph *graph,
+                                               size_t batch, int threads,
+                                               struct pbitc_diagnostics *diagnostics);
 void pbitc_float_model_close(struct pbitc_float_model *model); ///< accepts a zeroed one
 
 /// Elements of one row of the graph input or output, -1 where that is not known.

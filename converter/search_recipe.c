@@ -49,7 +49,7 @@ static enum pbit_status answer(struct work *work, struct pbitc_graph *graph,
 {
     struct pbitc_conversion *conversion = work->conversion;
     struct pbitc_float_model model = {.graph = NULL};
-    enum pbit_status status = pbitc_float_model_open(
+    enum pbit_status status = pbitc_float_model_open_images(
         &model, graph, BATCH, pbitc_threads(conversion->arguments->threads), conversion->diagnostics);
     if (status == PBIT_OK)
         status =
