@@ -219,6 +219,7 @@ struct stage {
     size_t instances;
     uint32_t group;
     int independent; ///< iid: random numbers by instance, else by image
+    uint32_t order[PBIT_ENGINE_INSTANCES];
 };
 
 /// Random numbers of an image, or of one pass of it.
@@ -270,16 +271,15 @@ static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
 static void pool_block(const struct stage *stage)
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    const struct pbit_tensor *output = &stage->neuron->output;
     struct pbit_bit_grid from = stage->block->engine->operations[bits->term[0]].bits.view.grid;
     for (uint32_t j = 0; j < stage->group; j++)
         for (size_t i = 0; i < stage->instances; i++)
-            for (uint32_t y = 0; y < stage->neuron->output.height; y++) {
-                const uint16_t *in = stage->scratch.sums[0] + j * stage->scratch.sums_stride +
-                                     i * area_of(from) + (size_t)2 * y * from.width;
-                stage->kernels->pool(in, in + from.width, stage->neuron->output.width,
-                                     stage->scratch.pooled + j * stage->scratch.pooled_stride +
-                                         i * area_of(bits->grid) + (size_t)y * bits->grid.width);
-            }
+            stage->kernels->pool(stage->scratch.sums[0] + j * stage->scratch.sums_stride + i * area_of(from),
+                                 from.width, output->height, output->width,
+                                 stage->scratch.pooled + j * stage->scratch.pooled_stride +
+                                     i * area_of(bits->grid),
+                                 bits->grid.width);
 }
 
 /// Adds a term of channel k; its sums lie at `j` of the block.
@@ -333,17 +333,12 @@ static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw
     draw->bit = (uint8_t)(1 << k % stage->group);
 }
 
-static void draw_instance(const struct stage *stage, struct pbit_bit_draw draw, uint32_t k, size_t instance)
+static void draw_instance(const struct stage *stage, struct pbit_bit_draw *draw, uint32_t k, size_t instance)
 {
-    uint32_t sample = stage->block->first_pass + (uint32_t)(instance % stage->block->passes);
-    size_t area = area_of(stage->neuron->bits.grid);
-    draw.random = random_of(stage, instance, k);
-    draw.order = stage->independent ? 0 : pbit_sample_order(sample);
-    for (uint32_t t = 0; t < draw.terms; t++)
-        draw.term[t].sums += instance * area;
-    if (draw.residual.plane)
-        draw.residual.plane += instance * area;
-    stage->kernels->draw(&draw, stage->out.first + k / stage->group * stage->out.stride + instance * area);
+    draw->random = random_of(stage, instance, k);
+    draw->order = stage->order[instance];
+    draw->at = instance * area_of(stage->neuron->bits.grid);
+    stage->kernels->draw(draw, stage->out.first + k / stage->group * stage->out.stride + draw->at);
 }
 
 /// Columns that are no pixels become zeros again.
@@ -353,8 +348,9 @@ static void clear_padding(const struct stage *stage, uint32_t plane)
     struct pbit_bit_grid grid = stage->neuron->bits.grid;
     for (size_t i = 0; i < stage->instances; i++) {
         uint8_t *at = stage->out.first + plane * stage->out.stride + i * area_of(grid);
-        for (uint32_t y = 0; y < output->height && grid.width > output->width; y++)
-            memset(at + (size_t)y * grid.width + output->width, 0, grid.width - output->width);
+        for (uint32_t y = 0; y < output->height; y++)
+            for (uint32_t x = output->width; x < grid.width; x++) // few
+                at[(size_t)y * grid.width + x] = 0;
         memset(at + (size_t)output->height * grid.width, 0,
                (size_t)(grid.height - output->height) * grid.width);
     }
@@ -380,7 +376,7 @@ static void run_terms(struct stage *stage)
                 describe_term(stage, t, k, k - first, &draw);
             complete(stage, k, &draw);
             for (size_t i = 0; i < stage->instances; i++)
-                draw_instance(stage, draw, k, i);
+                draw_instance(stage, &draw, k, i);
         }
     }
 }
@@ -404,7 +400,7 @@ static void run_fixed(struct stage *stage)
         for (uint32_t k = 0; k < output->channels; k++) {
             struct pbit_bit_draw draw = {.z = stage->scratch.z + k * stride};
             complete(stage, k, &draw);
-            draw_instance(stage, draw, k, i);
+            draw_instance(stage, &draw, k, i);
         }
     }
 }
@@ -442,6 +438,8 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
                           .group = engine->bits->group,
                           .independent = block->sampler == PBIT_SAMPLER_IID};
     stage.scratch = lay_scratch(engine, neuron, stage.instances, &memory);
+    for (size_t i = 0; i < stage.instances && !stage.independent; i++)
+        stage.order[i] = pbit_sample_order(block->first_pass + (uint32_t)(i % block->passes));
     stage.out = planes_of(neuron, stage.instances, block->bits);
     uint32_t planes = group_count(engine, neuron->output.channels);
     for (uint32_t plane = 0; plane < planes; plane++)

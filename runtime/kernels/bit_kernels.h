@@ -45,7 +45,7 @@ struct pbit_bit_theta {
 
 /// z = RS(sum * multiplier, shift) + bias, where sum counts from `least`.
 struct pbit_bit_term {
-    const uint16_t *sums; ///< [count]
+    const uint16_t *sums; ///< [at + count]
     float scale;
     int32_t least, multiplier;
     uint32_t shift;
@@ -54,7 +54,7 @@ struct pbit_bit_term {
 
 /// One term more: RS(weight * multiplier, shift) where the channel's bit is 1, and the bias.
 struct pbit_bit_residual {
-    const uint8_t *plane; ///< [count], or NULL: none
+    const uint8_t *plane; ///< [at + count], or NULL: none
     float scale;
     int32_t weight, multiplier;
     uint32_t shift;
@@ -65,6 +65,7 @@ struct pbit_bit_residual {
 /// floats; where they are too near to tell, in integers.
 struct pbit_bit_draw {
     const int32_t *z; ///< [count], or NULL: z is the sum of the terms
+    size_t at;        ///< where the instance's columns begin in the terms
     uint32_t terms;
     struct pbit_bit_term term[PBIT_BIT_TERMS];
     struct pbit_bit_residual residual;
@@ -80,9 +81,10 @@ struct pbit_bit_draw {
 };
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 
-/// The largest of 2 x 2 sums: out[i] of first[2i .. 2i + 1] and second[2i .. 2i + 1].
-typedef void pbit_bit_pool_function(const uint16_t *first, const uint16_t *second, size_t count,
-                                    uint16_t *out);
+/// The largest of 2 x 2 sums. in: lines `pitch` apart, out: out_pitch; may be touched PBIT_BIT_OVERRUN
+/// numbers beyond the end.
+typedef void pbit_bit_pool_function(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width,
+                                    uint16_t *out, size_t out_pitch);
 
 struct pbit_bit_kernels {
     uint32_t group;

@@ -113,16 +113,17 @@ static void convolve_part(const struct part *part, const uint8_t *planes, size_t
         four_by_one(part, 0, planes, first);
 }
 
-static TARGET void pool(const uint16_t *first, const uint16_t *second, size_t count, uint16_t *out)
+static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width, uint16_t *out,
+                        size_t out_pitch)
 {
-    for (size_t i = 0; i < count; i += LANES) {
-        VECTOR a = load_integers(first + 2 * i), b = load_integers(second + 2 * i);
-        VECTOR largest = _mm256_max_epu16(a, b);
-        largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
-        largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
-        __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
-        _mm_storeu_si128((__m128i *)(out + i), _mm_packus_epi32(low, high));
-    }
+    for (uint32_t y = 0; y < height; y++, in += 2 * pitch, out += out_pitch)
+        for (uint32_t x = 0; x < width; x += LANES) {
+            VECTOR largest = _mm256_max_epu16(load_integers(in + 2 * x), load_integers(in + pitch + 2 * x));
+            largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
+            largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
+            __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
+            _mm_storeu_si128((__m128i *)(out + x), _mm_packus_epi32(low, high));
+        }
 }
 
 const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS, convolve, draw, pool, "vpshufb"};

@@ -122,14 +122,16 @@ static void convolve_part(const struct part *part, const uint8_t *planes, size_t
         six_by_one(part, 0, planes, first);
 }
 
-static TARGET void pool(const uint16_t *first, const uint16_t *second, size_t count, uint16_t *out)
+static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width, uint16_t *out,
+                        size_t out_pitch)
 {
-    for (size_t i = 0; i < count; i += LANES) {
-        VECTOR largest =
-            _mm512_max_epu16(_mm512_loadu_si512(first + 2 * i), _mm512_loadu_si512(second + 2 * i));
-        largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
-        _mm256_storeu_si256((__m256i *)(out + i), _mm512_cvtepi32_epi16(largest));
-    }
+    for (uint32_t y = 0; y < height; y++, in += 2 * pitch, out += out_pitch)
+        for (uint32_t x = 0; x < width; x += LANES) {
+            VECTOR largest =
+                _mm512_max_epu16(_mm512_loadu_si512(in + 2 * x), _mm512_loadu_si512(in + pitch + 2 * x));
+            largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
+            _mm256_storeu_si256((__m256i *)(out + x), _mm512_cvtepi32_epi16(largest));
+        }
 }
 
 const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {GROUP, STEPS, convolve, draw, pool, "vpermb"};

@@ -18,7 +18,7 @@ static int64_t sum_terms(const struct pbit_bit_draw *draw, size_t i)
 
 int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i)
 {
-    int64_t z = draw->z ? draw->z[i] : sum_terms(draw, i);
+    int64_t z = draw->z ? draw->z[i] : sum_terms(draw, draw->at + i);
     uint32_t u = pbit_stratified_offset(draw->order, draw->rho, draw->random[i]);
     if (!draw->pieces)
         return z > u;

@@ -77,10 +77,10 @@ INLINE MASK compare(const int linear, const int terms, const int residual, const
     FLOATS z = set_float(draw->offset), margin = set_float(draw->margin);
     if (terms == 0)
         z = to_float(clamp(load_integers(draw->z + i)));
-    UNROLL for (int t = 0; t < terms; t++) z =
-        MULTIPLY_ADD(to_float(load_words(draw->term[t].sums + i)), set_float(draw->term[t].scale), z);
+    UNROLL for (int t = 0; t < terms; t++) z = MULTIPLY_ADD(
+        to_float(load_words(draw->term[t].sums + draw->at + i)), set_float(draw->term[t].scale), z);
     if (residual)
-        z = add_where(z, draw->residual.plane + i, draw->bit, set_float(draw->residual.scale));
+        z = add_where(z, draw->residual.plane + draw->at + i, draw->bit, set_float(draw->residual.scale));
     FLOATS noise = to_float(load_noise(draw->random + i, draw->order));
     if (linear) {
         z = SUBTRACT_PRODUCT(noise, set_float(draw->amplitude), SUBTRACT_FLOAT(z, set_float(32768)));
