@@ -229,7 +229,7 @@ static void prepare_random(const struct stage *stage, size_t image, uint32_t pas
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
                     stage->neuron->operation.layer, pass);
-    pbit_bit_random(&lanes, pbit_tensor_elements(output), stage->scratch.drawn);
+    stage->kernels->random(&lanes, pbit_tensor_elements(output), stage->scratch.drawn);
     const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
                                          stage->neuron->bits.grid.width,
                                          channel_stride(stage->neuron->bits.grid)};

@@ -317,6 +317,59 @@ static void fill_buckets(struct pbit_fast_neuron *neuron, const int32_t *theta, 
     }
 }
 
+/// The number of u with theta(u) < z, FORMAT.md, section 3.
+static uint32_t count_below(const int32_t *theta, int32_t z)
+{
+    uint32_t low = find_segment(theta, z);
+    int64_t start = theta[low], rise = theta[low + 1] - start;
+    if (z > theta[PBIT_THETA_ENTRIES - 1])
+        return PBIT_ONE;
+    if (z <= start)
+        return low << 8;
+    int64_t below = ((z - start) * 256 + rise - 1) / rise;
+    return (low << 8) + (uint32_t)below;
+}
+
+/// How far P(z) is from the line of z's bucket.
+static double distance_from_line(const struct pbit_fast_neuron *neuron, const int32_t *theta, int64_t z)
+{
+    if (z < theta[0] || z > theta[PBIT_THETA_ENTRIES - 1])
+        return 0;
+    uint32_t above = (uint32_t)(z - theta[0]), bucket = above >> neuron->bucket_shift;
+    double off =
+        count_below(theta, (int32_t)z) - (neuron->start[bucket] + (double)neuron->slope[bucket] * above);
+    return off < 0 ? -off : off;
+}
+
+/// A line through the ends of each bucket. P bends where theta does, so it is farthest from it there or at
+/// the ends.
+static void fill_lines(struct pbit_fast_neuron *neuron, const int32_t *theta, float *start, float *slope)
+{
+    uint32_t range = (uint32_t)(theta[PBIT_THETA_ENTRIES - 1] - theta[0]),
+             length = 1u << neuron->bucket_shift;
+    double most = 0;
+    neuron->start = start;
+    neuron->slope = slope;
+    for (uint32_t i = 0; i <= range >> neuron->bucket_shift; i++) {
+        uint32_t first = i * length, last = first + length - 1 < range ? first + length - 1 : range;
+        double low = count_below(theta, (int32_t)(theta[0] + (int64_t)first)),
+               high = count_below(theta, (int32_t)(theta[0] + (int64_t)last));
+        slope[i] = last > first ? (float)((high - low) / (last - first)) : 0;
+        start[i] = (float)(low - (double)slope[i] * first);
+        for (int end = 0; end < 2; end++) {
+            double off = distance_from_line(neuron, theta, theta[0] + (int64_t)(end ? last : first));
+            most = off > most ? off : most;
+        }
+    }
+    for (uint32_t h = 0; h < PBIT_THETA_ENTRIES; h++)
+        for (int64_t z = (int64_t)theta[h] - 1; z <= (int64_t)theta[h] + 1; z++) {
+            double off = distance_from_line(neuron, theta, z);
+            most = off > most ? off : most;
+        }
+    neuron->margin =
+        (uint32_t)most + 3; // P is rounded up, the line's value down; floats of 2^17 have 7 bits more
+}
+
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       struct pbit_engine_operation *operation)
 {
@@ -329,6 +382,7 @@ void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model
         return;
     int32_t *table = pbit_engine_take(memory, entries * sizeof(*table));
     int32_t *buckets = theta ? pbit_engine_take(memory, PBIT_BUCKETS * sizeof(*buckets)) : NULL;
+    float *lines = theta ? pbit_engine_take(memory, 2 * PBIT_BUCKETS * sizeof(*lines)) : NULL;
     if (!memory->base)
         return;
     for (uint32_t i = 0; i < entries; i++)
@@ -337,4 +391,9 @@ void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model
     operation->neuron.buckets = buckets;
     if (theta)
         fill_buckets(&operation->neuron, table, buckets);
+    // Floats hold z - theta[0] exactly; beyond, or where P jumps, lines do not pay.
+    if (theta && (int64_t)table[PBIT_THETA_ENTRIES - 1] - table[0] < 1 << 23)
+        fill_lines(&operation->neuron, table, lines, lines + PBIT_BUCKETS);
+    if (operation->neuron.margin > PBIT_LARGEST_MARGIN)
+        operation->neuron.start = NULL;
 }

@@ -86,21 +86,22 @@ typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *p
 typedef void pbit_bit_pool_function(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width,
                                     uint16_t *out, size_t out_pitch);
 
+/// random[elements rounded up to PBIT_LANES]: the next outputs of the lanes in the order of the neurons.
+typedef void pbit_bit_random_function(struct pbit_lanes *lanes, size_t elements, uint16_t *random);
+
 struct pbit_bit_kernels {
     uint32_t group;
     uint32_t part; ///< steps whose tables are held at a time
     pbit_bit_conv_function *convolve;
     pbit_bit_draw_function *draw;
     pbit_bit_pool_function *pool;
+    pbit_bit_random_function *random;
     const char *instruction; ///< that looks up
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
 
 /// The exact comparison of column i.
 int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i);
-
-/// random[elements rounded up to PBIT_LANES]: the next outputs of the lanes in the order of the neurons.
-void pbit_bit_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random);
 
 /// in[height][width][channels] to out[channel][y * pitch + x], `stride` elements from channel to channel.
 /// Both may be touched PBIT_BIT_OVERRUN elements beyond the end.

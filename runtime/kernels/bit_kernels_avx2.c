@@ -95,6 +95,21 @@ INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
     __builtin_memcpy(plane, &bytes, sizeof(bytes));
 }
 
+/// A step of pbit_lanes_next.
+INLINE INTEGERS step_lanes(INTEGERS s)
+{
+    s = _mm256_xor_si256(s, _mm256_slli_epi32(s, 13));
+    s = _mm256_xor_si256(s, _mm256_srli_epi32(s, 17));
+    return _mm256_xor_si256(s, _mm256_slli_epi32(s, 5));
+}
+
+INLINE void store_upper(INTEGERS s, uint16_t *to)
+{
+    s = _mm256_srli_epi32(s, 16);
+    _mm_storeu_si128((__m128i *)to,
+                     _mm_packus_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+}
+
 #include "runtime/kernels/bit_tiles.h"
 
 /// A seed is the table.
@@ -126,5 +141,6 @@ static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint3
         }
 }
 
-const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS, convolve, draw, pool, "vpshufb"};
+const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS,       convolve, draw,
+                                                       pool,  draw_random, "vpshufb"};
 #endif

@@ -92,6 +92,19 @@ INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
     _mm_storeu_si128((__m128i *)plane, bytes);
 }
 
+/// A step of pbit_lanes_next.
+INLINE INTEGERS step_lanes(INTEGERS s)
+{
+    s = _mm512_xor_si512(s, _mm512_slli_epi32(s, 13));
+    s = _mm512_xor_si512(s, _mm512_srli_epi32(s, 17));
+    return _mm512_xor_si512(s, _mm512_slli_epi32(s, 5));
+}
+
+INLINE void store_upper(INTEGERS s, uint16_t *to)
+{
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(s, 16)));
+}
+
 #include "runtime/kernels/bit_tiles.h"
 
 /// An entry is the sum of an entry for the lower three bits and one for the upper three.
@@ -134,5 +147,6 @@ static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint3
         }
 }
 
-const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {GROUP, STEPS, convolve, draw, pool, "vpermb"};
+const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {GROUP, STEPS,       convolve, draw,
+                                                         pool,  draw_random, "vpermb"};
 #endif

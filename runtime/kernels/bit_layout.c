@@ -26,19 +26,6 @@ int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i)
     return z > start + (rise * (u & 255) >> 8);
 }
 
-void pbit_bit_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random)
-{
-    for (size_t first = 0; first < elements; first += PBIT_LANES, random += PBIT_LANES)
-        for (int j = 0; j < PBIT_LANES; j++) {
-            uint32_t s = lanes->state[j];
-            s ^= s << 13;
-            s ^= s >> 17;
-            s ^= s << 5;
-            lanes->state[j] = s;
-            random[j] = (uint16_t)(s >> 16);
-        }
-}
-
 #ifdef __x86_64__
 #include <emmintrin.h>
 

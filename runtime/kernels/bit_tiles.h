@@ -146,6 +146,19 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
     functions[!draw->pieces][draw->z ? 0 : draw->residual.plane ? 3 : draw->terms](draw, plane);
 }
 
+static TARGET void draw_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random)
+{
+    enum { VECTORS = PBIT_LANES / LANES };
+    INTEGERS state[VECTORS];
+    UNROLL for (int v = 0; v < VECTORS; v++) state[v] = load_integers(lanes->state + v * LANES);
+    for (size_t first = 0; first < elements; first += PBIT_LANES)
+        UNROLL for (int v = 0; v < VECTORS; v++)
+        {
+            state[v] = step_lanes(state[v]);
+            store_upper(state[v], random + first + v * LANES);
+        }
+}
+
 static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns);
 static const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t *tables);
 

@@ -2,18 +2,38 @@
 // convolutions. meson.build compiles it once for each kind of processor, under a name of its own.
 #include "runtime/kernels/fast_kernels.h"
 
+enum { LANES = 16 };
+typedef uint8_t bytes_vector __attribute__((vector_size(LANES)));
+typedef int16_t words_vector __attribute__((vector_size(2 * LANES)));
+typedef int32_t sums_vector __attribute__((vector_size(4 * LANES)));
+
+/// LANES channels: compilers left to themselves take as many as there are bytes in a vector.
+static inline void add_products(const uint8_t *levels, const int16_t *weights, int32_t *sums)
+{
+    bytes_vector x;
+    words_vector w;
+    sums_vector sum;
+    memcpy(&x, levels, sizeof(x));
+    memcpy(&w, weights, sizeof(w));
+    memcpy(&sum, sums, sizeof(sum));
+    words_vector wide = __builtin_convertvector(x, words_vector); // in two steps: gcc 12 knows no more
+    sum += __builtin_convertvector(wide, sums_vector) * __builtin_convertvector(w, sums_vector);
+    memcpy(sums, &sum, sizeof(sum));
+}
+
 /// All channels of a pixel. in: its first tap.
 static inline void sum_taps(const struct pbit_depthwise *packed, const struct pbit_window *window,
                             size_t channels, size_t line, const uint8_t *restrict in, int32_t *restrict sums)
 {
     const int16_t *weights = packed->weights;
-    for (size_t c = 0; c < channels; c++)
-        sums[c] = in[c] * weights[c];
+    memset(sums, 0, channels * sizeof(*sums));
     for (uint32_t y = 0; y < window->kernel_y; y++)
-        for (uint32_t x = y == 0; x < window->kernel_x; x++) {
+        for (uint32_t x = 0; x < window->kernel_x; x++, weights += channels) {
             const uint8_t *levels = in + y * window->dilation_y * line + x * window->dilation_x * channels;
-            weights += channels;
-            for (size_t c = 0; c < channels; c++)
+            size_t c = 0;
+            for (; c + LANES <= channels; c += LANES)
+                add_products(levels + c, weights + c, sums + c);
+            for (; c < channels; c++)
                 sums[c] += levels[c] * weights[c];
         }
 }

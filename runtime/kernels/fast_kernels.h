@@ -5,7 +5,7 @@
 
 #include "runtime/kernels/kernels.h"
 
-enum { PBIT_BUCKETS = 2048 };
+enum { PBIT_BUCKETS = 2048, PBIT_LARGEST_MARGIN = 200 };
 
 /// The tables of one NEURON, in the processor's own byte order.
 struct pbit_fast_neuron {
@@ -13,6 +13,8 @@ struct pbit_fast_neuron {
     const int32_t *buckets; ///< theta: the first segment that a z of this bucket may be in, [PBIT_BUCKETS]
     uint32_t bucket_shift;  ///< z - theta[0] of a bucket
     uint32_t steps;         ///< segments that a bucket may span, beyond the first
+    const float *start, *slope; ///< theta: P(z) about start + slope * (z - theta[0]), [PBIT_BUCKETS]; or NULL
+    uint32_t margin;            ///< how far P may be from that
 };
 
 typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,

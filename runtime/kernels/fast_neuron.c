@@ -120,6 +120,89 @@ static inline void count_independent(const struct pbit_draw *draw, struct pbit_l
         level[j] = (uint8_t)counts[j];
 }
 
+/// P of one z, as count_below in neuron.c finds it.
+static uint32_t count_below(const int32_t *theta, int32_t z)
+{
+    uint32_t low = 0, high = PBIT_THETA_ENTRIES - 1;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (theta[middle + 1] < z)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == PBIT_THETA_ENTRIES - 1)
+        return PBIT_ONE;
+    int64_t start = theta[low], rise = theta[low + 1] - start;
+    return (low << 8) + (z <= start ? 0 : (uint32_t)(((z - start) * 256 + rise - 1) / rise));
+}
+
+/// Whole blocks of linear stratified neurons, the most frequent ones, without anything on the way in memory.
+static size_t draw_linear(const struct pbit_draw *draw, uint32_t order, uint32_t rho,
+                          struct pbit_lanes *lanes, size_t count, const int32_t *restrict in,
+                          uint8_t *restrict out)
+{
+    uint32_t levels = draw->levels;
+    size_t first = 0;
+    for (; first + BLOCK <= count; first += BLOCK) {
+        uint32_t level[BLOCK];
+        for (int j = 0; j < BLOCK; j++) {
+            uint32_t s = lanes->state[j];
+            s ^= s << 13;
+            s ^= s >> 17;
+            s ^= s << 5;
+            lanes->state[j] = s;
+            int32_t z = in[first + (size_t)j];
+            z = z < 0 ? 0 : z;
+            z = z > PBIT_ONE ? PBIT_ONE : z;
+            level[j] =
+                pbit_level_stratified((uint32_t)z, levels, pbit_stratified_offset(order, rho, s >> 16));
+        }
+        for (int j = 0; j < BLOCK; j++)
+            out[first + (size_t)j] = (uint8_t)level[j];
+    }
+    return first;
+}
+
+/// Whole blocks of stratified neurons by the lines near P; where a line cannot tell, by P.
+static size_t draw_lines(const struct pbit_fast_neuron *tables, const struct pbit_draw *draw, uint32_t order,
+                         uint32_t rho, struct pbit_lanes *lanes, size_t count, const int32_t *restrict in,
+                         uint8_t *restrict out)
+{
+    const float *start = tables->start, *slope = tables->slope;
+    int32_t least = tables->table[0], most = tables->table[PBIT_THETA_ENTRIES - 1];
+    uint32_t levels = draw->levels, margin = levels * tables->margin, shift = tables->bucket_shift;
+    size_t first = 0;
+    for (; first + BLOCK <= count; first += BLOCK) {
+        uint32_t level[BLOCK], random[BLOCK], unclear[BLOCK], any = 0;
+        next_random(lanes, random);
+        for (int j = 0; j < BLOCK; j++) {
+            int32_t z = in[first + (size_t)j]; // beyond the ends P stays
+            z = z < least ? least : z;
+            z = z > most ? most : z;
+            int32_t above = z - least, bucket = above >> shift;
+            int32_t probability = (int32_t)(start[bucket] + slope[bucket] * (float)above);
+            uint32_t product =
+                levels * (uint32_t)probability + 65535 - pbit_stratified_offset(order, rho, random[j]);
+            uint32_t rest = product & 65535;
+            level[j] = product >> 16;
+            unclear[j] = ((rest - margin) | (65535 - margin - rest)) >> 31; // too near to the next level
+            any |= unclear[j];
+        }
+        for (int j = 0; j < BLOCK; j++)
+            out[first + (size_t)j] = (uint8_t)level[j];
+        if (!any)
+            continue;
+        for (int j = 0; j < BLOCK; j++)
+            if (unclear[j]) {
+                uint32_t probability = count_below(tables->table, in[first + (size_t)j]);
+                out[first + (size_t)j] = (uint8_t)pbit_level_stratified(
+                    probability, levels, pbit_stratified_offset(order, rho, random[j]));
+            }
+    }
+    return first;
+}
+
 void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
                       const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
 {
@@ -130,7 +213,12 @@ void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_o
         rho = 0;
     struct pbit_neuron_state state;
     pbit_neuron_begin(&state, neuron, draw);
-    for (size_t first = 0; first < count; first += BLOCK) {
+    size_t first = 0;
+    if (neuron->function == PBIT_FUNCTION_LINEAR && !independent && !multibit)
+        first = draw_linear(draw, order, rho, &state.lanes, count, in, out);
+    if (tables->start && !independent && !multibit)
+        first = draw_lines(tables, draw, order, rho, &state.lanes, count, in, out);
+    for (; first < count; first += BLOCK) {
         size_t size = count - first < BLOCK ? count - first : BLOCK;
         int32_t z[BLOCK] = {0}, probability[BLOCK];
         uint32_t random[BLOCK];
