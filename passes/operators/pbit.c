@@ -5,6 +5,7 @@
 
 #include "passes/interpreter/interpreter.h"
 #include "passes/neuron_function.h"
+#include "passes/operators/operator_support.h"
 #include "runtime/format.h"
 #include "runtime/sampler.h"
 
@@ -57,29 +58,83 @@ uint32_t pbitc_pbit_amplitude(const struct pbitc_node *node)
     return 0;
 }
 
-/// P of one pre-activation in units of 2^-16.
-static uint32_t probability(const struct neuron *neuron, float z, float low, float high)
+enum {
+    NEURONS = 4096, ///< whose random numbers are held at a time
+    PIXELS = 64,    ///< of one channel that are drawn at a time
+    PARALLEL_ELEMENTS = 1 << 15
+};
+
+/// The random numbers of neurons first .. first + count - 1.
+static void next_words(struct pbit_lanes *lanes, size_t first, size_t count, uint16_t *words)
 {
-    float p = (pbitc_function_value(&neuron->function, z) - low) / (high - low);
-    return p > 0 ? (uint32_t)(p < 1 ? lrintf(p * PBIT_ONE) : PBIT_ONE) : 0;
+    size_t i = 0;
+    for (; i < count && (first + i) % PBIT_LANES; i++)
+        words[i] = (uint16_t)pbit_lanes_next(lanes, (first + i) % PBIT_LANES);
+    for (; i + PBIT_LANES <= count; i += PBIT_LANES)
+        for (uint32_t lane = 0; lane < PBIT_LANES; lane++)
+            words[i + lane] = (uint16_t)pbit_lanes_next(lanes, lane);
+    for (; i < count; i++)
+        words[i] = (uint16_t)pbit_lanes_next(lanes, (first + i) % PBIT_LANES);
 }
 
-/// Level of neuron number i; `lanes` and `order` are those of its image and pass.
-static uint32_t draw_level(const struct neuron *neuron, struct pbit_lanes *lanes, uint32_t order, size_t i,
-                           uint32_t p)
+/// P of some pre-activations in units of 2^-16, rounded to even: what is added leaves no place for fractions.
+static void find_probabilities(const struct neuron *neuron, float low, float high, size_t count,
+                               const float *x, uint32_t *probability)
 {
-    uint32_t lane = (uint32_t)(i % PBIT_LANES), level = 0;
-    if (neuron->sampler == PBIT_SAMPLER_IID && !neuron->multibit) {
-        for (uint32_t j = 0; j < neuron->levels; j++)
-            level += pbit_lanes_next(lanes, lane) < p;
-        return level;
-    }
-    uint32_t r = pbit_lanes_next(lanes, lane);
-    uint32_t offset = neuron->sampler == PBIT_SAMPLER_IID
-                          ? r
-                          : pbit_stratified_offset(order, neuron->multibit ? 256 : neuron->amplitude, r);
-    return neuron->multibit ? pbit_level_multibit(p, neuron->amplitude, offset)
-                            : pbit_level_stratified(p, neuron->levels, offset);
+    const float magic = 12582912; // 1.5 * 2^23
+    float value[PIXELS];
+    if (neuron->function.activation->linear)
+        memcpy(value, x, count * sizeof(*x));
+    else
+        for (size_t i = 0; i < count; i++)
+            value[i] = pbitc_function_value(&neuron->function, x[i]);
+    for (size_t i = 0; i < count; i++)
+        value[i] = (value[i] - low) / (high - low);
+    for (size_t i = 0; i < count; i++) // in loops of their own these become vectors, not branches
+        value[i] = value[i] > 0 ? value[i] : 0;
+    for (size_t i = 0; i < count; i++)
+        value[i] = value[i] < 1 ? value[i] : 1;
+    for (size_t i = 0; i < count; i++)
+        value[i] = value[i] * PBIT_ONE + magic;
+    memcpy(probability, value, count * sizeof(*value));
+    for (size_t i = 0; i < count; i++)
+        probability[i] -= 0x4B400000; // magic
+}
+
+/// Some pixels of one channel. words: theirs, `stride` apart.
+static void draw_pixels(const struct neuron *neuron, uint32_t order, size_t channel, size_t count,
+                        const uint16_t *words, size_t stride, const float *x, float *y)
+{
+    size_t range = neuron->range_count == 1 ? 0 : channel;
+    float low = neuron->low[range], high = neuron->high[range];
+    bool whole = neuron->multibit || neuron->sampler == PBIT_SAMPLER_IID;
+    uint32_t probability[PIXELS], offset[PIXELS], level[PIXELS], rho = whole ? 256 : neuron->amplitude;
+    find_probabilities(neuron, low, high, count, x, probability);
+    for (size_t i = 0; i < count; i++)
+        offset[i] = pbit_stratified_offset(order, rho, words[i * stride]);
+    for (size_t i = 0; i < count && neuron->multibit; i++)
+        level[i] = pbit_level_multibit(probability[i], neuron->amplitude, offset[i]);
+    for (size_t i = 0; i < count && !neuron->multibit; i++)
+        level[i] = pbit_level_stratified(probability[i], neuron->levels, offset[i]);
+    for (size_t i = 0; i < count; i++)
+        y[i] = low + (high - low) * (float)(int32_t)level[i] / (float)neuron->levels;
+}
+
+/// Independent draws need more than one random number per neuron.
+static void draw_independent(const struct neuron *neuron, struct pbit_lanes *lanes, size_t channels,
+                             size_t pixels, const float *x, float *y)
+{
+    size_t i = 0;
+    for (size_t pixel = 0; pixel < pixels; pixel++)
+        for (size_t c = 0; c < channels; c++, i++) {
+            size_t at = c * pixels + pixel, range = neuron->range_count == 1 ? 0 : c;
+            float low = neuron->low[range], high = neuron->high[range];
+            uint32_t probability, level = 0;
+            find_probabilities(neuron, low, high, 1, &x[at], &probability);
+            for (uint32_t j = 0; j < neuron->levels; j++)
+                level += pbit_lanes_next(lanes, i % PBIT_LANES) < probability;
+            y[at] = low + (high - low) * (float)level / (float)neuron->levels;
+        }
 }
 
 /// x, y: float[channels][pixels] of image `image`. Neurons are numbered pixel by pixel, channels last.
@@ -87,17 +142,26 @@ static void draw_image(const struct neuron *neuron, const struct pbitc_sampling 
                        size_t channels, size_t pixels, const float *x, float *y)
 {
     bool independent = neuron->sampler == PBIT_SAMPLER_IID;
-    uint32_t order = pbit_sample_order(sampling->sample);
+    uint32_t order = independent ? 0 : pbit_sample_order(sampling->sample);
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, sampling->seed, image, neuron->layer, independent ? sampling->sample + 1 : 0);
-    size_t i = 0;
-    for (size_t pixel = 0; pixel < pixels; pixel++)
-        for (size_t c = 0; c < channels; c++, i++) {
-            size_t at = c * pixels + pixel, range = neuron->range_count == 1 ? 0 : c;
-            float low = neuron->low[range], high = neuron->high[range];
-            uint32_t level = draw_level(neuron, &lanes, order, i, probability(neuron, x[at], low, high));
-            y[at] = low + (high - low) * (float)level / (float)neuron->levels;
+    if (independent && !neuron->multibit) {
+        draw_independent(neuron, &lanes, channels, pixels, x, y);
+        return;
+    }
+    uint16_t words[NEURONS];
+    size_t held = channels < NEURONS ? channels : NEURONS, at_once = NEURONS / channels;
+    at_once = at_once < 1 ? 1 : at_once > PIXELS ? PIXELS : at_once;
+    for (size_t pixel = 0, count; pixel < pixels; pixel += count) {
+        count = pixels - pixel < at_once ? pixels - pixel : at_once;
+        for (size_t first = 0, some; first < channels; first += some) { // all, or some of one pixel
+            some = channels - first < held ? channels - first : held;
+            next_words(&lanes, pixel * channels + first, count * some, words);
+            for (size_t c = first; c < first + some; c++)
+                draw_pixels(neuron, order, c, count, words + c - first, some, x + c * pixels + pixel,
+                            y + c * pixels + pixel);
         }
+    }
 }
 
 /// The mean over all draws: f clipped to [low, high].
@@ -132,23 +196,39 @@ enum pbit_status infer_pbit(struct pbitc_evaluation *evaluation)
     return PBIT_OK;
 }
 
+struct images {
+    struct neuron neuron;
+    const struct pbitc_sampling *sampling;
+    size_t channels, pixels;
+    const float *x;
+    float *y;
+};
+
+static void evaluate_image(void *state, int64_t index, int worker)
+{
+    const struct images *images = state;
+    size_t start = (size_t)index * images->channels * images->pixels;
+    (void)worker;
+    if (images->sampling && images->neuron.range_count)
+        draw_image(&images->neuron, images->sampling, images->sampling->first_image + (uint64_t)index,
+                   images->channels, images->pixels, images->x + start, images->y + start);
+    else
+        mean_image(&images->neuron, images->channels, images->pixels, images->x + start, images->y + start);
+}
+
 enum pbit_status evaluate_pbit(struct pbitc_evaluation *evaluation)
 {
     const struct pbitc_tensor *x = evaluation->inputs[0];
-    const struct pbitc_sampling *sampling = evaluation->sampling;
-    struct neuron neuron = read_neuron(evaluation->node, sampling);
-    size_t images = (size_t)x->shape.dims[0], channels = (size_t)x->shape.dims[1];
-    size_t elements = (size_t)pbitc_shape_elements(&x->shape);
+    int64_t elements = pbitc_shape_elements(&x->shape);
     if (elements == 0)
         return PBIT_OK;
-    size_t pixels = elements / images / channels;
-    for (size_t n = 0; n < images; n++) {
-        const float *from = (const float *)x->data + n * channels * pixels;
-        float *to = (float *)evaluation->outputs[0].data + n * channels * pixels;
-        if (sampling && neuron.range_count)
-            draw_image(&neuron, sampling, sampling->first_image + n, channels, pixels, from, to);
-        else
-            mean_image(&neuron, channels, pixels, from, to);
-    }
+    struct images images = {.neuron = read_neuron(evaluation->node, evaluation->sampling),
+                            .sampling = evaluation->sampling,
+                            .channels = (size_t)x->shape.dims[1],
+                            .pixels = (size_t)(elements / x->shape.dims[0] / x->shape.dims[1]),
+                            .x = x->data,
+                            .y = evaluation->outputs[0].data};
+    pbitc_parallel_for(elements < PARALLEL_ELEMENTS ? 1 : evaluation->threads, x->shape.dims[0],
+                       evaluate_image, &images);
     return PBIT_OK;
 }
