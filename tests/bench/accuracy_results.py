@@ -125,9 +125,12 @@ def line_panels(results, table, models):
         for row in (row for row in table.rows if row.fits(model)):
             for cell in row.cells:
                 known = results.cell(model, row, cell)
-                if known and results.float(model):
+                float_cell = results.float(model)
+                if known and float_cell:
+                    # Its drop on its own images, below the float model's line, which is of all that were measured.
+                    value = float_cell["accuracy"] - of_same_images(float_cell, known)[1]
                     kind = "deterministic" if cell.deterministic else "p-bits, T = 1" if cell.samples == 1 else "p-bits, T > 1"
-                    lines.setdefault(kind, []).append((known["draws_per_synapse"], 100 * known["accuracy"]))
+                    lines.setdefault(kind, []).append((known["draws_per_synapse"], 100 * value))
         if lines:
             kinds = ("p-bits, T = 1", "p-bits, T > 1", "deterministic")
             series = [draw_accuracy.Series(kind, colour, sorted(lines[kind]), kind == "deterministic")
