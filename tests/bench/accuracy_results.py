@@ -55,13 +55,13 @@ def of_same_images(float_cell, cell):
 def table_lines(results, table, models):
     """A Markdown table: model, row, budget, accuracy, drop, deterministic twin."""
     twins = any(cell.deterministic for row in table.rows for cell in row.cells)
-    head = ["model", "", "m", "T", "draws", "accuracy", "95 % interval", "over seeds", "float", "drop"]
+    head = ["model", "", "m", "T", "draws", "images", "accuracy", "95 % interval", "over seeds", "float", "drop"]
     head += ["deterministic", "its drop"] if twins else []
     head += ["worth"] if table.baseline else []
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * 2 + "--:|" * (len(head) - 2)]
-    commits, sizes = set(), set()
+    commits, seeds = set(), set()
     for model in (models[name] for name in table.models if name in models):
-        first = {}
+        first, mine = {}, []
         for row in (row for row in table.rows if row.fits(model)):
             for cell in sorted((c for c in row.cells if not c.deterministic), key=lambda c: (c.draws * c.samples, c.samples)):
                 known, float_cell = results.cell(model, row, cell), results.float(model)
@@ -70,7 +70,7 @@ def table_lines(results, table, models):
                 reference, drop, half = of_same_images(float_cell, known)
                 low, high = known["interval"]
                 fields = [model.title, row.label, cell.draws, cell.samples, f"{known['draws_per_synapse']:.1f}",
-                          percent(known["accuracy"]), f"{percent(low)} .. {percent(high)}", percent(known["spread"]),
+                          known["images"], percent(known["accuracy"]), f"{percent(low)} .. {percent(high)}", percent(known["spread"]),
                           percent(reference), with_interval((drop, half))]
                 if twins:
                     twin = results.cell(model, row, accuracy_cells.Cell(cell.draws, 1, cell.file, True))
@@ -83,13 +83,15 @@ def table_lines(results, table, models):
                     if row is table.rows[0]:
                         first.setdefault(None, known)
                         first[cell.draws, cell.samples] = known
-                lines.append("| " + " | ".join(str(field) for field in fields) + " |")
+                mine.append("| " + " | ".join(str(field) for field in fields) + " |")
                 commits.add(known["commit"])
-                sizes.add(f"{known['images']} images, {len(known['accuracy_by_seed'])} seeds")
+                seeds.add(str(len(known["accuracy_by_seed"])))
+        lines += mine if len(mine) > 1 or not table.baseline else []
+    if len(lines) == 2:
+        return []
     for reference in table.reference:
         lines.append("| " + " | ".join([*map(str, reference), *[""] * (len(head) - len(reference))]) + " |")
-    note = f"{'; '.join(sorted(sizes))}. Program: {', '.join(sorted(commits))}." if sizes else "Nothing measured yet."
-    return lines + ["", note, ""]
+    return lines + ["", f"{' or '.join(sorted(seeds))} seeds. Program: {', '.join(sorted(commits))}.", ""]
 
 
 def csv_text(results, tables, models):
@@ -175,7 +177,12 @@ def write(options, cells, program, tables, models, absent):
     """All files of the output folder."""
     results = Results(options, cells, program)
     lines = [INTRODUCTION.strip(), "", *model_lines(results, models), ""]
+    missing = [line.split(":")[0] for line in absent]
     for table in tables:
+        rows = table_lines(results, table, models)
+        if not rows:
+            missing.append(f"the table '{table.title}'")
+            continue
         lines += [f"## {table.title}", "", table.text, ""]
         if table.plot:
             picture = None
@@ -190,9 +197,9 @@ def write(options, cells, program, tables, models, absent):
             if picture:
                 write_file(options.output / f"{table.name}.svg", picture)
                 lines += [f"![{table.title}]({table.name}.svg)", ""]
-        lines += table_lines(results, table, models)
-    if absent:
-        lines += ["Not measured, because it was not there: " + "; ".join(sorted(line.split(":")[0] for line in absent)) + ".", ""]
+        lines += rows
+    if missing:
+        lines += ["Not measured yet: " + ", ".join(missing) + ".", ""]
     write_file(options.output / "RESULTS.md", "\n".join(lines))
     write_file(options.output / "results.csv", csv_text(results, tables, models))
 
