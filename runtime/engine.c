@@ -456,7 +456,7 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
             add_outputs(&block, 0, sums + first * model->output_count);
     }
     for (uint32_t pass = 0; pass < whole->passes; pass++) {
-        uint32_t done = whole->first_pass + pass + 1;
+        uint32_t done = whole->first_pass + pass + 1 - options->first_sample;
         if (block.images == whole->images)
             add_outputs(&block, pass, sums);
         if (options->after_sample && options->after_sample(options->state, done, sums))
@@ -469,8 +469,9 @@ static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, i
 {
     uint32_t at_once = whole->options->observe ? 1 : passes_at_once(whole->images);
     enum pbit_status status = PBIT_OK;
-    for (; status == PBIT_OK && whole->first_pass < samples; whole->first_pass += whole->passes) {
-        whole->passes = samples - whole->first_pass < at_once ? samples - whole->first_pass : at_once;
+    for (uint32_t done = 0; status == PBIT_OK && done < samples; done += whole->passes) {
+        whole->first_pass = whole->options->first_sample + done;
+        whole->passes = samples - done < at_once ? samples - done : at_once;
         status = run_some_passes(whole, samples, sums);
     }
     return status;

@@ -20,7 +20,8 @@ enum pbit_status pbit_run_check(const struct pbit_model *model, const struct pbi
         return PBIT_ERROR_ARGUMENT;
     budget->draws = options->draws ? options->draws : pbit_model_default_draws(model);
     budget->samples = options->samples ? options->samples : pbit_model_default_samples(model);
-    if (budget->draws > pbit_model_max_draws(model) || budget->samples > pbit_model_max_samples(model))
+    if (budget->draws > pbit_model_max_draws(model) ||
+        (uint64_t)options->first_sample + budget->samples > pbit_model_max_samples(model))
         return PBIT_ERROR_RANGE;
     if ((unsigned)options->sampler > PBIT_SAMPLER_MIDPOINT)
         return PBIT_ERROR_ARGUMENT;

@@ -133,6 +133,9 @@ struct pbit_options {
     uint32_t draws;            ///< m, 1..pbit_model_max_draws; 0 = the file's default
     uint32_t samples;          ///< T, 1..pbit_model_max_samples; 0 = the file's default
     enum pbit_sampler sampler; ///< PBIT_SAMPLER_FILE = the file's
+    /// The first of the passes: the sums of passes 0..a-1 and a..b-1 add up to those of 0..b-1, so that
+    /// threads can share the passes of an image. first_sample + samples is at most pbit_model_max_samples.
+    uint32_t first_sample;
     /// Called after each pass with the sums so far (`done` passes of them); a non-zero return stops there
     /// with PBIT_ERROR_STOPPED (PBIT_OK at the last pass) and valid sums. May be NULL.
     int (*after_sample)(void *state, uint32_t done, int64_t *const *sums);

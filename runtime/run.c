@@ -89,12 +89,13 @@ enum pbit_status pbit_run(const struct pbit_model *model, const struct pbit_opti
     pbit_sums_clear(model, 1, sums);
     for (uint32_t i = 0; i < model->first_random; i++)
         execute(&run, i);
-    for (run.draw.sample = 0; run.draw.sample < budget.samples; run.draw.sample++) {
+    for (uint32_t pass = 0; pass < budget.samples; pass++) {
+        run.draw.sample = options->first_sample + pass;
         for (uint32_t i = model->first_random; i < model->operation_count; i++)
             execute(&run, i);
         pbit_sums_add(model, tensor_data, &run, sums);
-        if (options->after_sample && options->after_sample(options->state, run.draw.sample + 1, sums))
-            return run.draw.sample + 1 < budget.samples ? PBIT_ERROR_STOPPED : PBIT_OK;
+        if (options->after_sample && options->after_sample(options->state, pass + 1, sums))
+            return pass + 1 < budget.samples ? PBIT_ERROR_STOPPED : PBIT_OK;
     }
     return PBIT_OK;
 }

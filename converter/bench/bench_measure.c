@@ -50,9 +50,16 @@ static size_t at_once(const struct pbitc_bench_cell *cell)
     return cell->batch < PBITC_IMAGES_AT_ONCE ? cell->batch : PBITC_IMAGES_AT_ONCE;
 }
 
-static size_t pieces(const struct pbitc_bench_cell *cell)
+static size_t image_pieces(const struct pbitc_bench_cell *cell)
 {
     return (cell->batch + PBITC_IMAGES_AT_ONCE - 1) / PBITC_IMAGES_AT_ONCE;
+}
+
+/// With fewer images than threads can take, these share the passes.
+static uint32_t pass_pieces(const struct pbitc_bench *bench, const struct pbitc_bench_cell *cell)
+{
+    size_t shares = (size_t)bench->threads / image_pieces(cell);
+    return shares < 1 ? 1 : shares > cell->samples ? cell->samples : (uint32_t)shares;
 }
 
 // ---- memory
@@ -146,7 +153,6 @@ static void run_images(struct measurement *measurement, size_t first, size_t cou
 {
     const struct pbit_model *model = measurement->bench->model;
     options.draws = measurement->cell->draws;
-    options.samples = measurement->cell->samples;
     options.image = first;
     for (size_t i = 0; i < count * model->input_count; i++)
         worker->inputs[i] =
@@ -160,18 +166,23 @@ static void run_images(struct measurement *measurement, size_t first, size_t cou
 static void run_piece(void *state, int64_t index, int number)
 {
     struct measurement *measurement = state;
-    size_t first = (size_t)index * PBITC_IMAGES_AT_ONCE, count = measurement->cell->batch - first;
+    const struct pbitc_bench_cell *cell = measurement->cell;
+    uint32_t shares = pass_pieces(measurement->bench, cell), share = (uint32_t)index % shares;
+    size_t first = (size_t)index / shares * PBITC_IMAGES_AT_ONCE, count = cell->batch - first;
+    struct pbit_options options = {.first_sample = (uint32_t)((uint64_t)cell->samples * share / shares)};
+    options.samples = (uint32_t)((uint64_t)cell->samples * (share + 1) / shares) - options.first_sample;
     count = count < PBITC_IMAGES_AT_ONCE ? count : PBITC_IMAGES_AT_ONCE;
-    run_images(measurement, first, count, &measurement->workers[number], (struct pbit_options){.seed = 0});
+    run_images(measurement, first, count, &measurement->workers[number], options);
 }
 
 /// Seconds per image of some calls with all threads.
 static double time_calls(struct measurement *measurement, size_t calls)
 {
     const struct pbitc_bench_cell *cell = measurement->cell;
+    size_t work = image_pieces(cell) * pass_pieces(measurement->bench, cell);
     double start = pbitc_clock_seconds();
     for (size_t i = 0; i < calls && !pbitc_interrupted(); i++)
-        pbitc_parallel_for(measurement->bench->threads, (int64_t)pieces(cell), run_piece, measurement);
+        pbitc_parallel_for(measurement->bench->threads, (int64_t)work, run_piece, measurement);
     return (pbitc_clock_seconds() - start) / (double)(calls * cell->batch);
 }
 
@@ -203,7 +214,9 @@ static void time_layers(struct measurement *measurement, size_t calls, double *s
     for (size_t i = 0; i < calls && !pbitc_interrupted(); i++) {
         stopwatch.since = pbitc_clock_seconds();
         run_images(measurement, 0, count, &measurement->workers[0],
-                   (struct pbit_options){.after_operation = stop_operation, .state = &stopwatch});
+                   (struct pbit_options){.samples = measurement->cell->samples,
+                                         .after_operation = stop_operation,
+                                         .state = &stopwatch});
     }
     for (size_t i = 0; i < operations; i++)
         seconds[i] /= (double)(calls * count);
@@ -264,8 +277,8 @@ static void conclude_cell(const struct measurement *measurement, size_t index)
     const struct pbit_model *model = measurement->bench->model;
     const struct record *record = &measurement->records[index];
     struct pbitc_bench_cell *cell = &measurement->bench->cells[index];
-    size_t busy = (size_t)measurement->bench->threads < pieces(cell) ? (size_t)measurement->bench->threads
-                                                                     : pieces(cell);
+    size_t work = image_pieces(cell) * pass_pieces(measurement->bench, cell),
+           busy = (size_t)measurement->bench->threads < work ? (size_t)measurement->bench->threads : work;
     cell->seconds = pbitc_median(record->whole, record->repetitions);
     cell->repetitions = record->repetitions;
     cell->workspace_bytes = busy * pbit_engine_workspace_bytes(measurement->engine.engine, at_once(cell));

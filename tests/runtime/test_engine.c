@@ -219,6 +219,47 @@ START_TEST(engine_tells_when_an_operation_is_done)
 }
 END_TEST
 
+/// The sums of some passes.
+static void run_share(struct test_buffers *buffers, struct engine_buffers *made, bool fast, uint32_t first,
+                      uint32_t passes, enum pbit_sampler sampler)
+{
+    struct pbit_options options = {
+        .seed = 7, .draws = 1, .samples = passes, .first_sample = first, .sampler = sampler};
+    if (fast)
+        ck_assert_int_eq(pbit_engine_run(made->engine, &options, 1, made->inputs, made->sums, made->workspace,
+                                         made->workspace_bytes),
+                         PBIT_OK);
+    else
+        ck_assert_int_eq(test_run(buffers, &options), PBIT_OK);
+}
+
+/// Threads can share the passes of an image.
+START_TEST(sums_of_shares_add_up)
+{
+    struct test_file file = random_program(5, OPERATIONS);
+    struct test_buffers buffers = test_buffers_create(&file, 5);
+    struct engine_buffers made = engine_create(&buffers, pbit_cpu_present(), 1);
+    size_t elements = pbit_model_output(&buffers.model, 0).elements;
+    int64_t *rest = calloc(elements, sizeof(*rest));
+    enum pbit_sampler sampler = _i % 2 ? PBIT_SAMPLER_IID : PBIT_SAMPLER_STRATIFIED;
+    for (uint32_t first = 1; first < 20; first++) {
+        bool fast = _i / 2;
+        run_share(&buffers, &made, fast, first, 20 - first, sampler);
+        memcpy(rest, fast ? made.sums[0] : buffers.sums[0], elements * sizeof(*rest));
+        run_share(&buffers, &made, true, 0, first, sampler);
+        run_share(&buffers, &made, false, 0, 20, sampler);
+        for (size_t i = 0; i < elements; i++)
+            ck_assert_int_eq(made.sums[0][i] + rest[i], buffers.sums[0][i]);
+    }
+    struct pbit_options options = {.samples = 1, .first_sample = pbit_model_max_samples(&buffers.model)};
+    ck_assert_int_eq(test_run(&buffers, &options), PBIT_ERROR_RANGE);
+    free(rest);
+    engine_free(&made);
+    test_buffers_free(&buffers);
+    test_file_free(&file);
+}
+END_TEST
+
 START_TEST(engine_refuses_what_breaks_the_contract)
 {
     struct test_file file = one_layer_program(40, 256, 256, PBIT_SAMPLER_STRATIFIED);
@@ -258,6 +299,7 @@ int main(void)
     tcase_add_loop_test(tests, engine_gives_the_bits_of_run_on_bits, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
     tcase_add_test(tests, engine_stops_with_valid_sums);
     tcase_add_test(tests, engine_tells_when_an_operation_is_done);
+    tcase_add_loop_test(tests, sums_of_shares_add_up, 0, 4);
     tcase_add_test(tests, engine_refuses_what_breaks_the_contract);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
