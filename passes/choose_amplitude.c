@@ -13,7 +13,7 @@ static const struct budget {
     uint32_t draws, samples; ///< 0: the options'
     size_t images;
     double weight;
-} budgets[] = {{0, 0, 128, 1}, {1, 8, 64, 0.25}};
+} budgets[] = {{0, 0, 128, 1}, {1, 8, 64, 0.05}};
 enum { BUDGETS = sizeof(budgets) / sizeof(*budgets), IMAGES = 128 };
 
 static const float candidates[] = {0.25f, 0.5f, 0.75f, 1.0f};

@@ -110,22 +110,26 @@ enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_m
 
 // ---- what rounding needs of them
 
-/// Share of the mean variance that is added to every variance, so that the covariance can be inverted.
-static const float DAMPING = 0.01f;
+/// Share of the mean variance that is added to every variance, so that the covariance can be inverted: more
+/// where few rows were seen, whose chance correlations are no reason to trade errors.
+static const double DAMPING = 0.01, DAMPING_OF_FEW = 0.3;
 
-/// covariance[n][n] (upper triangle) becomes the upper Cholesky factor of its damped inverse. False: it
-/// cannot.
-static bool invert(float *covariance, size_t n)
+static void damp(float *covariance, size_t n, double rows)
 {
     double trace = 0;
     for (size_t i = 0; i < n; i++)
         trace += covariance[i * n + i];
-    float damping = DAMPING * (float)(trace / (double)n);
+    float damping = (float)((DAMPING + DAMPING_OF_FEW * (double)n / rows) * trace / (double)n);
     for (size_t i = 0; i < n; i++)
         covariance[i * n + i] += damping;
+}
+
+/// covariance[n][n] (upper triangle) becomes the upper Cholesky factor of its inverse. False: it cannot.
+static bool invert(float *covariance, size_t n)
+{
     lapack_int order = (lapack_int)n;
     // LAPACK's own (column-major) names: the upper triangle of rows is the lower one of columns.
-    return trace > 0 && LAPACKE_spotrf(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0 &&
+    return covariance[0] > 0 && LAPACKE_spotrf(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0 &&
            LAPACKE_spotri(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0 &&
            LAPACKE_spotrf(LAPACK_ROW_MAJOR, 'U', order, covariance, order) == 0;
 }
@@ -172,6 +176,17 @@ static void fill_covariance(const struct pbitc_moments *moments, const float *pr
         }
 }
 
+/// memory, in the order of ranks, becomes the whole covariance of the inputs as they stand.
+static void put_in_place(struct pbitc_statistics *statistics, size_t n)
+{
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = a; b < n; b++) {
+            size_t i = statistics->order[a], j = statistics->order[b];
+            statistics->covariance[i * n + j] = statistics->covariance[j * n + i] =
+                statistics->memory[a * n + b];
+        }
+}
+
 bool pbitc_find_statistics(const struct pbitc_moments *moments, size_t group, bool compensate,
                            struct pbitc_statistics *statistics)
 {
@@ -192,6 +207,9 @@ bool pbitc_find_statistics(const struct pbitc_moments *moments, size_t group, bo
         return false;
     if (known && compensate) {
         fill_covariance(moments, product, statistics, statistics->memory);
+        damp(statistics->memory, n, moments->count);
+        if (statistics->covariance)
+            put_in_place(statistics, n);
         statistics->factor = invert(statistics->memory, n) ? statistics->memory : NULL;
     }
     return true;

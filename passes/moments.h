@@ -28,6 +28,7 @@ struct pbitc_statistics {
     uint32_t *order;        ///< [n] the inputs from the largest variance to the smallest
     float *memory;          ///< [n][n]; NULL: no factor
     const float *factor;    ///< upper Cholesky factor of the inverse covariance, in this order; NULL: none
+    float *covariance;      ///< [n][n], damped, of the inputs as they stand; NULL: not wanted
 };
 
 /// Without moments the inputs count alike. `compensate`: find the factor. False: out of memory.

@@ -4,10 +4,11 @@
 //
 // Rounding is error-compensated (the recurrence of GPTQ, Frantar et al., arXiv 2210.17323): the error of each
 // weight is made up for by the weights not rounded yet, so that the sum over typical inputs changes least
-// (step `compensate-rounding`). Typical inputs are the levels that the p-bits really draw on the calibration
-// images, behind layers that are rounded already; only their covariance counts, since what rounding does to
-// the mean of a sum goes into the bias. A rounded layer's gain and bias are then matched to the float
-// network's (match_outputs.h).
+// (step `compensate-rounding`). With few bits integers and steps are then improved in turn, each given the
+// others (step `refine-rounding`). Typical inputs are the levels that the p-bits really draw on the
+// calibration images, behind layers that are rounded already; only their covariance counts, since what
+// rounding does to the mean of a sum goes into the bias. A rounded layer's gain and bias are then matched to
+// the float network's (match_outputs.h).
 #include "passes/pass_support.h"
 
 #include "passes/match_outputs.h"
@@ -42,7 +43,7 @@ struct result {
     uint8_t *factors;
     float *scale;
     struct pbitc_value *rounded, *bias;
-    float *scratch; ///< [threads][2 n]
+    float *scratch; ///< [threads][3 n]
 };
 
 static bool allocate_result(struct pbitc_graph *graph, const struct pbitc_moments *moments,
@@ -68,7 +69,7 @@ static void quantize_row(void *state, int64_t index, int worker)
     size_t n = moments->fan_in.count, k = result->first + (size_t)index;
     const float *from = (const float *)moments->layer->inputs[1]->constant->data + k * n;
     float *to = (float *)result->rounded->constant->data + k * n,
-          *exact = result->scratch + (size_t)worker * 2 * n;
+          *exact = result->scratch + (size_t)worker * 3 * n;
     struct pbitc_row row = {.bits = result->bits,
                             .clips = result->clips,
                             .n = n,
@@ -88,16 +89,17 @@ static void quantize_row(void *state, int64_t index, int worker)
     ((float *)result->bias->constant->data)[k] += (float)shift;
 }
 
-static bool allocate_statistics(size_t n, bool compensate, struct pbitc_statistics *statistics)
+static bool allocate_statistics(size_t n, bool compensate, bool refine, struct pbitc_statistics *statistics)
 {
     *statistics = (struct pbitc_statistics){
         .mean = malloc(n * sizeof(float)),
         .variance = malloc(n * sizeof(float)),
         .order = malloc(n * sizeof(uint32_t)),
         .memory = compensate ? malloc(n * n * sizeof(float)) : NULL,
+        .covariance = compensate && refine ? malloc(n * n * sizeof(float)) : NULL,
     };
     return statistics->mean && statistics->variance && statistics->order &&
-           (!compensate || statistics->memory);
+           (!compensate || (statistics->memory && (!refine || statistics->covariance)));
 }
 
 static void free_statistics(struct pbitc_statistics *statistics)
@@ -106,6 +108,7 @@ static void free_statistics(struct pbitc_statistics *statistics)
     free(statistics->variance);
     free(statistics->order);
     free(statistics->memory);
+    free(statistics->covariance);
 }
 
 static bool quantize_rows(const struct pbitc_context *context, struct result *result)
@@ -113,9 +116,10 @@ static bool quantize_rows(const struct pbitc_context *context, struct result *re
     const struct pbitc_moments *moments = result->moments;
     size_t n = moments->fan_in.count, per_group = moments->fan_in.outputs_per_group;
     bool compensate = moments->product && !pbitc_is_left_out(context, "compensate-rounding");
+    bool refine = result->bits <= PBITC_FEW_BITS && !pbitc_is_left_out(context, "refine-rounding");
     struct pbitc_statistics statistics;
-    result->scratch = malloc((size_t)context->options->threads * 2 * n * sizeof(float));
-    bool ok = allocate_statistics(n, compensate, &statistics) && result->scratch;
+    result->scratch = malloc((size_t)context->options->threads * 3 * n * sizeof(float));
+    bool ok = allocate_statistics(n, compensate, refine, &statistics) && result->scratch;
     result->statistics = &statistics;
     for (size_t group = 0; ok && group < moments->groups; group++) {
         ok = pbitc_find_statistics(moments, group, compensate, &statistics);
@@ -128,6 +132,43 @@ static bool quantize_rows(const struct pbitc_context *context, struct result *re
     return ok;
 }
 
+/// Directly or behind nodes that only move elements.
+static bool reads_input(const struct pbitc_node *layer)
+{
+    const struct pbitc_value *value = layer->inputs[0];
+    while (value->producer && pbitc_is_movement(value->producer))
+        value = value->producer->inputs[0];
+    return !value->producer;
+}
+
+static bool gives_output(const struct pbitc_graph *graph, const struct pbitc_value *value)
+{
+    for (size_t i = 0; i < graph->output_count; i++)
+        if (graph->outputs[i] == value)
+            return true;
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (node->inputs[0] == value && (pbitc_is_movement(node) || pbitc_node_is(node, PBITC_OP_Softmax)) &&
+        gives_output(graph, node->outputs[0]))
+        return true;
+    return false;
+}
+
+/// The ends of a network have few weights and much influence: what the first layer loses no other can make up
+/// for.
+enum { LEAST_BITS_OF_ENDS = 4 };
+
+static int choose_bits(const struct pbitc_graph *graph, const struct pbitc_context *context,
+                       const struct pbitc_node *layer)
+{
+    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, layer->name);
+    int bits = context->options->weight_bits;
+    if (recipe && recipe->weight_bits > 0)
+        return recipe->weight_bits;
+    bool end = reads_input(layer) || gives_output(graph, layer->outputs[0]);
+    return end && bits < LEAST_BITS_OF_ENDS && !pbitc_is_left_out(context, "widen-ends") ? LEAST_BITS_OF_ENDS
+                                                                                         : bits;
+}
+
 /// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes
 /// with them.
 static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_context *context,
@@ -135,10 +176,9 @@ static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_context
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
     const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, layer->name);
-    int bits = recipe && recipe->weight_bits > 0 ? recipe->weight_bits : context->options->weight_bits;
     size_t group = (size_t)(recipe && recipe->group >= 0 ? recipe->group : context->options->group);
     struct result result = {.moments = moments,
-                            .bits = bits,
+                            .bits = choose_bits(graph, context, layer),
                             .clips = !pbitc_is_left_out(context, "clip-weights"),
                             .group = group < fan_in->count ? group : 0};
     struct pbitc_quantized *quantized = pbitc_arena_allocate(graph->arena, 1, sizeof(*quantized));
@@ -151,7 +191,7 @@ static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_context
     if (!quantize_rows(context, &result) || !pbitc_node_set_input(graph, layer, 1, result.rounded) ||
         !pbitc_node_set_input(graph, layer, 2, result.bias))
         return pbitc_out_of_memory(context);
-    *quantized = (struct pbitc_quantized){bits,          result.group,   fan_in->outputs,
+    *quantized = (struct pbitc_quantized){result.bits,   result.group,   fan_in->outputs,
                                           fan_in->count, result.weights, result.group ? result.factors : NULL,
                                           result.scale};
     layer->quantized = quantized;

@@ -1,5 +1,6 @@
 #include "passes/round_weights.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
@@ -88,53 +89,108 @@ static void choose_steps(const struct pbitc_row *row, const float *weights, cons
 
 // ---- integers
 
-/// Rounds with the steps as they are; the squared error of the sum over typical inputs. left: float[n] of
-/// scratch.
-static double round_with_steps(const struct pbitc_row *row, const float *weights,
-                               const struct pbitc_statistics *statistics, float *left)
+/// Rounds with the steps as they are. left: float[n] of scratch.
+static void round_with_steps(const struct pbitc_row *row, const float *weights,
+                             const struct pbitc_statistics *statistics, float *left)
 {
     size_t n = row->n;
     const float *factor = statistics->factor;
-    double sum = 0;
     for (size_t p = 0; p < n; p++)
         left[p] = weights[statistics->order[p]];
     for (size_t p = 0; p < n; p++) {
         size_t i = statistics->order[p];
         float step = pbitc_row_step(row, i);
         row->integers[i] = (int8_t)round_weight(left[p], step, row->bits);
-        float error = left[p] - step * (float)row->integers[i];
-        if (!factor) {
-            sum += (double)error * error * statistics->variance[i];
+        if (!factor)
             continue;
-        }
-        error /= factor[p * n + p];
-        sum += (double)error * error;
+        float error = (left[p] - step * (float)row->integers[i]) / factor[p * n + p];
         for (size_t q = p + 1; q < n; q++)
             left[q] -= error * factor[p * n + q];
     }
-    return sum;
 }
 
-/// Few levels are worth a search: how much wider or narrower than the best steps without compensation.
-static const float stretches[] = {0.7f, 0.85f, 1.2f, 1.4f};
-enum { STRETCHES = sizeof(stretches) / sizeof(*stretches), FEW_BITS = 3 };
+// ---- few bits
+
+/// gradient = covariance * (weights - rounded); left: float[n] of scratch.
+static void find_gradient(const struct pbitc_row *row, const float *weights, const float *covariance,
+                          float *left, float *gradient)
+{
+    for (size_t i = 0; i < row->n; i++)
+        left[i] = weights[i] - pbitc_row_step(row, i) * (float)row->integers[i];
+    cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)row->n, (int)row->n, 1, covariance, (int)row->n, left, 1, 0,
+                gradient, 1);
+}
+
+/// Each integer becomes the best one beside the others as they are; how many changed.
+static size_t improve_integers(const struct pbitc_row *row, const float *covariance, float *gradient)
+{
+    size_t n = row->n, changes = 0;
+    for (size_t i = 0; i < n; i++) {
+        float step = pbitc_row_step(row, i),
+              wanted = (float)row->integers[i] + gradient[i] / (step * covariance[i * n + i]);
+        int integer = round_weight(wanted, 1, row->bits), change = integer - row->integers[i];
+        if (change == 0)
+            continue;
+        cblas_saxpy((int)n, -step * (float)change, covariance + i * n, 1, gradient, 1);
+        row->integers[i] = (int8_t)integer;
+        changes++;
+    }
+    return changes;
+}
+
+/// Each factor (without factors: the scale) becomes the best one for the integers as they are.
+static void improve_steps(const struct pbitc_row *row, const float *covariance, float *gradient)
+{
+    size_t n = row->n;
+    for (size_t first = 0; first < n; first += row->group) {
+        size_t end = first + row->group < n ? first + row->group : n;
+        double slope = 0, curvature = 0;
+        for (size_t i = first; i < end; i++) {
+            double sum = 0;
+            for (size_t j = first; j < end; j++)
+                sum += (double)covariance[i * n + j] * row->integers[j];
+            curvature += sum * row->integers[i];
+            slope += (double)gradient[i] * row->integers[i];
+        }
+        float before = pbitc_row_step(row, first);
+        if (!(curvature > 0) || !(before + slope / curvature > 0))
+            continue;
+        float wanted = before + (float)(slope / curvature);
+        if (row->factors)
+            row->factors[first / row->group] = (uint8_t)fminf(fmaxf(rintf(wanted / *row->scale), 1), 255);
+        else
+            *row->scale = wanted;
+        float change = pbitc_row_step(row, first) - before;
+        for (size_t i = first; i < end; i++)
+            cblas_saxpy((int)n, -change * (float)row->integers[i], covariance + i * n, 1, gradient, 1);
+    }
+}
+
+/// Integers and steps in turn, each given the other, until nothing changes.
+static void improve(const struct pbitc_row *row, const float *weights, const float *covariance,
+                    float *scratch)
+{
+    enum { TURNS = 5 };
+    float *gradient = scratch + row->n;
+    find_gradient(row, weights, covariance, scratch, gradient);
+    for (int turn = 0; turn < TURNS; turn++) {
+        improve_steps(row, covariance, gradient);
+        if (improve_integers(row, covariance, gradient) == 0)
+            return;
+    }
+}
 
 void pbitc_round_row(const struct pbitc_row *row, const float *weights,
                      const struct pbitc_statistics *statistics, float *scratch)
 {
+    bool improves = statistics->factor && statistics->covariance;
     choose_steps(row, weights, statistics->variance, scratch);
-    double least = round_with_steps(row, weights, statistics, scratch);
-    if (!statistics->factor || !row->clips || row->bits > FEW_BITS)
-        return;
-    float chosen = *row->scale, best = chosen;
-    for (int i = 0; i < STRETCHES; i++) {
-        *row->scale = chosen * stretches[i];
-        double error = round_with_steps(row, weights, statistics, scratch);
-        if (error < least) {
-            least = error;
-            best = *row->scale;
-        }
+    if (improves && row->factors) { // room for wider steps
+        for (size_t g = 0; g * row->group < row->n; g++)
+            row->factors[g] = (uint8_t)((row->factors[g] + 1) / 2);
+        *row->scale *= 2;
     }
-    *row->scale = best;
     round_with_steps(row, weights, statistics, scratch);
+    if (improves)
+        improve(row, weights, statistics->covariance, scratch);
 }

@@ -17,7 +17,11 @@ struct pbitc_row {
 /// Step of weight i.
 float pbitc_row_step(const struct pbitc_row *row, size_t i);
 
-/// Rounds weights[n]. scratch: float[4 n].
+/// With so few bits integers and steps are worth a search.
+enum { PBITC_FEW_BITS = 3 };
+
+/// Rounds weights[n]; with statistics->covariance, integers and steps are improved in turn. scratch: float[2
+/// n].
 void pbitc_round_row(const struct pbitc_row *row, const float *weights,
                      const struct pbitc_statistics *statistics, float *scratch);
 

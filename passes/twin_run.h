@@ -29,7 +29,7 @@ struct pbitc_twin_functions {
 
 /// Runs both networks on as many of the first calibration images as memory allows (PBITC_TWIN_IMAGES at
 /// most).
-enum { PBITC_TWIN_IMAGES = 512 };
+enum { PBITC_TWIN_IMAGES = 1024 };
 enum pbit_status pbitc_run_twins(struct pbitc_graph *graph, struct pbitc_context *context,
                                  const struct pbitc_twin_functions *functions);
 

@@ -61,12 +61,16 @@ static double squared_error(const float *a, const float *b, size_t count)
     return sum / (double)count;
 }
 
+static bool keeps_ends_wide;
+
 /// Quantizes and returns the squared error of the output on the calibration images, p-bits giving their mean.
 static double quantize(struct pass_case *c, int bits, int group)
 {
     size_t count;
     c->options.weight_bits = bits;
     c->options.group = group;
+    if (!keeps_ends_wide)
+        ck_assert(pbitc_leave_out(&c->options, pbitc_pass_find("widen-ends")));
     float *before = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], NULL, &count);
     pass_infer(c);
     pass_run(c, "quantize-weights");
@@ -199,6 +203,28 @@ START_TEST(compensated_rounding_beats_rounding_to_the_nearest)
 }
 END_TEST
 
+START_TEST(few_bits_are_refined)
+{
+    static float exact[HIDDEN * INPUTS];
+    for (int bits = 1; bits <= 3; bits++)
+        for (int group = 0; group <= 9; group += 9) {
+            double errors[2];
+            for (int left_out = 0; left_out <= 1; left_out++) {
+                struct pass_case *c = dense_net();
+                struct pbitc_node *layer = pass_find(c, "Gemm");
+                memcpy(exact, layer->inputs[1]->constant->data, sizeof(exact));
+                ck_assert(pbitc_leave_out(&c->options, pbitc_pass_find("match-gains")));
+                if (left_out)
+                    ck_assert(pbitc_leave_out(&c->options, pbitc_pass_find("refine-rounding")));
+                quantize(c, bits, group);
+                errors[left_out] = output_error(c, exact, layer->inputs[1]->constant->data);
+                pass_case_destroy(c);
+            }
+            ck_assert_double_lt(errors[0], 0.9 * errors[1]);
+        }
+}
+END_TEST
+
 START_TEST(a_recipe_chooses_bits_and_group)
 {
     struct pass_case *c = dense_net();
@@ -211,6 +237,30 @@ START_TEST(a_recipe_chooses_bits_and_group)
     expect_in_range(layer, 2, 10);
     expect_in_range(c->graph->last, 8, 0);
     pass_case_destroy(c);
+}
+END_TEST
+
+START_TEST(ends_have_four_bits_at_least)
+{
+    keeps_ends_wide = true; // this test is a process of its own
+    for (int bits = 2; bits <= 6; bits += 4) {
+        struct pass_case *c = pass_case_create();
+        struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, INPUTS)), INPUTS, HIDDEN);
+        x = pass_dense(c, pass_node(c, "Relu", x, NULL, NULL), HIDDEN, HIDDEN);
+        x = pass_dense(c, pass_node(c, "Relu", x, NULL, NULL), HIDDEN, OUTPUTS);
+        pass_output(c, pass_node(c, "Softmax", pass_node(c, "Identity", x, NULL, NULL), NULL, NULL));
+        pass_infer(c);
+        pass_images(c, IMAGES, -1, 1);
+        pass_run(c, "calibrate");
+        pass_run(c, "swap-activations");
+        quantize(c, bits, 0);
+        int layer = 0;
+        PBITC_FOR_EACH_NODE(node, c->graph)
+        if (pbitc_is_linear_layer(node))
+            expect_in_range(node, layer++ == 1 || bits > 4 ? bits : 4, 0);
+        ck_assert_int_eq(layer, 3);
+        pass_case_destroy(c);
+    }
 }
 END_TEST
 
@@ -229,5 +279,5 @@ END_TEST
 
 PASS_MAIN("quantize-weights", integers_fit_their_bits, more_bits_less_error,
           the_rounded_layer_computes_what_the_integers_say,
-          compensated_rounding_beats_rounding_to_the_nearest, a_recipe_chooses_bits_and_group,
-          a_row_of_zeros_stays_zero)
+          compensated_rounding_beats_rounding_to_the_nearest, few_bits_are_refined,
+          a_recipe_chooses_bits_and_group, ends_have_four_bits_at_least, a_row_of_zeros_stays_zero)
