@@ -24,7 +24,7 @@ static struct pool {
     int workers; ///< of the crew, with the calling thread
     bool quit;
     _Atomic unsigned generation; ///< of crews, ever
-    _Atomic int working;         ///< workers besides the calling thread that are not done
+    _Atomic int working;         ///< workers besides the calling thread that came and are not done
     int hired;                   ///< threads of the pool: workers 1..hired
     pthread_t threads[MAX_WORKERS];
 } pool = {.owner = PTHREAD_MUTEX_INITIALIZER,
@@ -58,6 +58,8 @@ static struct crew *await_crew(int number, unsigned *seen)
         bool quit = pool.quit;
         *seen = atomic_load(&pool.generation);
         crew = number < pool.workers ? pool.crew : NULL;
+        if (crew)
+            atomic_fetch_add(&pool.working, 1);
         pthread_mutex_unlock(&pool.mutex);
         if (quit)
             return NULL;
@@ -90,6 +92,7 @@ static void forget(void)
     pool.hired = 0;
     pool.crew = NULL;
     atomic_store(&pool.generation, 0);
+    atomic_store(&pool.working, 0);
 }
 
 __attribute__((destructor)) static void dismiss(void)
@@ -126,21 +129,23 @@ static void begin(struct crew *crew, int workers)
     pthread_mutex_lock(&pool.mutex);
     pool.crew = crew;
     pool.workers = workers;
-    atomic_store(&pool.working, workers - 1);
     atomic_fetch_add(&pool.generation, 1);
     pthread_cond_broadcast(&pool.begin);
     pthread_mutex_unlock(&pool.mutex);
 }
 
-/// Waits for every worker of the crew, even for one that found nothing left to do.
+/// Whoever has not come yet need not: on a busy machine a thread may sleep for long. Waits for those that
+/// came.
 static void end(void)
 {
+    pthread_mutex_lock(&pool.mutex);
+    pool.crew = NULL;
+    pthread_mutex_unlock(&pool.mutex);
     for (int i = 0; i < SPINS && atomic_load(&pool.working) > 0; i++)
         relax();
     pthread_mutex_lock(&pool.mutex);
     while (atomic_load(&pool.working) > 0)
         pthread_cond_wait(&pool.end, &pool.mutex);
-    pool.crew = NULL;
     pthread_mutex_unlock(&pool.mutex);
 }
 
