@@ -7,11 +7,6 @@
 #include <sys/auxv.h>
 #endif
 
-static size_t round_up(size_t bytes)
-{
-    return (bytes + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
-}
-
 #ifdef __aarch64__
 /// SDOT.
 static int has_dot_product(void)
@@ -94,11 +89,12 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
         return 0;
     size_t padded = (size_t)operation->padded.height * operation->padded.width * operation->input.channels;
     if (operation->single)
-        return round_up(operation->output.channels * sizeof(int32_t)) + round_up(padded);
+        return pbit_engine_round_up(operation->output.channels * sizeof(int32_t)) +
+               pbit_engine_round_up(padded);
     if (!operation->packed)
         return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
                sizeof(int16_t);
-    return operation->conv.channels * sizeof(int32_t) + PBIT_ENGINE_INSTANCES * round_up(padded);
+    return operation->conv.channels * sizeof(int32_t) + PBIT_ENGINE_INSTANCES * pbit_engine_round_up(padded);
 }
 
 /// Builds the engine in `memory`, or counts its bytes.
@@ -129,14 +125,14 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
     memset(tensor_random, 0, model->tensor_count);
     for (uint32_t i = model->first_random; i < model->operation_count; i++)
         tensor_random[operations[i].operation.output] = 1;
-    *engine =
-        (struct pbit_engine){.model = *model,
-                             .kernels = kernels,
-                             .bits = bits,
-                             .operations = operations,
-                             .tensor_random = tensor_random,
-                             .scratch_bytes = scratch,
-                             .tensors_bytes = round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
+    *engine = (struct pbit_engine){.model = *model,
+                                   .kernels = kernels,
+                                   .bits = bits,
+                                   .operations = operations,
+                                   .tensor_random = tensor_random,
+                                   .scratch_bytes = scratch,
+                                   .tensors_bytes =
+                                       pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
     engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     return engine;
 }
@@ -179,7 +175,7 @@ static uint32_t passes_at_once(size_t images)
 size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images)
 {
     images += images == 0;
-    size_t instances = images + images_at_once(images) * passes_at_once(images);
+    size_t instances = images + PBIT_ENGINE_INSTANCES;
     return instances * engine->tensors_bytes + engine->scratch_bytes + engine->bits_bytes +
            3 * PBIT_ENGINE_ALIGNMENT;
 }
@@ -196,143 +192,11 @@ const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t tensor
     return tensors + tensor->workspace_offset;
 }
 
-static uint8_t *output_of(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                          size_t instance)
+uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                           size_t instance)
 {
     return (uint8_t *)(uintptr_t)pbit_block_tensor(block, operation->operation.output, &operation->output,
                                                    instance);
-}
-
-static void copy_padded(const struct pbit_engine_operation *operation, const uint8_t *in, uint8_t *to)
-{
-    const struct pbit_padded *padded = &operation->padded;
-    const struct pbit_tensor *input = &operation->input;
-    size_t line = (size_t)padded->width * input->channels, taken = (size_t)input->width * input->channels;
-    size_t left = (size_t)operation->operation.window.pad_x * input->channels;
-    for (uint32_t y = 0; y < padded->height; y++, to += line) {
-        int64_t from = (int64_t)y - operation->operation.window.pad_y;
-        if (from < 0 || from >= input->height) {
-            memset(to, 0, line);
-            continue;
-        }
-        memset(to, 0, left);
-        memcpy(to + left, in + (size_t)from * taken, taken);
-        memset(to + left + taken, 0, line - left - taken);
-    }
-}
-
-static int is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
-                   uint32_t levels)
-{
-    return levels > kernels->most_levels || levels * conv->largest_weight > kernels->most_product;
-}
-
-static void convolve_pixels(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                            const int32_t *multipliers, struct pbit_pixels *pixels)
-{
-    pixels->wide = is_wide(block->engine->kernels, &operation->conv,
-                           pbit_tensor_levels(&operation->input, block->draws));
-    block->engine->kernels->convolve(&operation->conv, multipliers, operation->operation.shift,
-                                     operation->output.channels, pixels);
-}
-
-/// One pixel of output: the instances are the pixels.
-static void convolve_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                           size_t instances, const int32_t *multipliers, uint8_t *scratch)
-{
-    size_t padded =
-        round_up((size_t)operation->padded.height * operation->padded.width * operation->input.channels);
-    int copied = operation->padded.copied || operation->input_index < block->engine->model.input_count ||
-                 !block->engine->tensor_random[operation->input_index];
-    for (size_t first = 0, count; first < instances; first += count) {
-        count = instances - first < PBIT_ENGINE_INSTANCES ? instances - first : PBIT_ENGINE_INSTANCES;
-        for (size_t i = 0; copied && i < count; i++)
-            copy_padded(operation,
-                        pbit_block_tensor(block, operation->input_index, &operation->input, first + i),
-                        scratch + i * padded);
-        struct pbit_pixels pixels = {
-            .in =
-                copied ? scratch : pbit_block_tensor(block, operation->input_index, &operation->input, first),
-            .in_stride = copied ? padded : block->engine->tensors_bytes,
-            .out = (int32_t *)output_of(block, operation, first),
-            .out_stride = block->engine->tensors_bytes / sizeof(int32_t),
-            .count = (uint32_t)count,
-            .constants = operation->conv.constants};
-        convolve_pixels(block, operation, multipliers, &pixels);
-    }
-}
-
-static void convolve_image(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                           size_t instance, const int32_t *multipliers, uint8_t *scratch)
-{
-    const struct pbit_packed_conv *conv = &operation->conv;
-    const struct pbit_window *window = &operation->operation.window;
-    const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, instance);
-    int32_t *out = (int32_t *)output_of(block, operation, instance);
-    size_t channels = operation->input.channels, line = operation->padded.width * channels;
-    if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
-        copy_padded(operation, in, scratch);
-        in = scratch;
-    }
-    for (uint32_t y = 0; y < operation->output.height; y++) {
-        struct pbit_pixels pixels = {
-            .in = in + (size_t)y * window->stride_y * line,
-            .in_stride = window->stride_x * channels,
-            .out = out + (size_t)y * operation->output.width * operation->output.channels,
-            .out_stride = operation->output.channels,
-            .count = operation->output.width,
-            .constants = conv->constants + (size_t)conv->row_class[y] * conv->columns * conv->channels,
-            .column_class = conv->column_class};
-        convolve_pixels(block, operation, multipliers, &pixels);
-    }
-}
-
-static void convolve_depthwise(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                               uint32_t levels, size_t instances)
-{
-    int32_t *multipliers = (int32_t *)block->scratch;
-    uint8_t *scratch = block->scratch + round_up(operation->output.channels * sizeof(*multipliers));
-    for (uint32_t k = 0; k < operation->output.channels; k++)
-        multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
-    for (size_t i = 0; i < instances; i++) {
-        const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, i);
-        if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
-            copy_padded(operation, in, scratch);
-            in = scratch;
-        }
-        block->engine->kernels->depthwise(&operation->depthwise, multipliers, &operation->operation,
-                                          &operation->output,
-                                          (size_t)operation->padded.width * operation->input.channels, in,
-                                          (int32_t *)output_of(block, operation, i));
-    }
-}
-
-static void convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                     size_t instances)
-{
-    const struct pbit_packed_conv *conv = &operation->conv;
-    uint32_t levels = pbit_tensor_levels(&operation->input, block->draws);
-    if (operation->single) {
-        convolve_depthwise(block, operation, levels, instances);
-        return;
-    }
-    if (!operation->packed) {
-        for (size_t i = 0; i < instances; i++)
-            pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
-                      levels, pbit_block_tensor(block, operation->input_index, &operation->input, i),
-                      (int32_t *)output_of(block, operation, i), (int16_t *)block->scratch);
-        return;
-    }
-    int32_t *multipliers = (int32_t *)block->scratch;
-    uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
-    for (uint32_t k = 0; k < conv->channels; k++)
-        multipliers[k] = pbit_level_multiplier(conv->multipliers[k], levels);
-    if (operation->output.height == 1 && operation->output.width == 1) {
-        convolve_dense(block, operation, instances, multipliers, scratch);
-        return;
-    }
-    for (size_t i = 0; i < instances; i++)
-        convolve_image(block, operation, i, multipliers, scratch);
 }
 
 static void draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
@@ -345,7 +209,7 @@ static void draw(const struct pbit_block *block, const struct pbit_engine_operat
                                    .sampler = block->sampler};
     const int32_t *in =
         (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance);
-    uint8_t *out = output_of(block, operation, instance);
+    uint8_t *out = pbit_block_output(block, operation, instance);
     if (!operation->packed)
         pbit_neuron(&block->engine->model, &operation->operation, &operation->output, &draw, in, out);
     else
@@ -370,7 +234,7 @@ static void execute_one(const struct pbit_block *block, const struct pbit_engine
 {
     const struct pbit_operation *op = &operation->operation;
     const struct instance instance = {block, number};
-    uint8_t *out = output_of(block, operation, number);
+    uint8_t *out = pbit_block_output(block, operation, number);
     if (op->kind == PBIT_OPERATION_NEURON)
         draw(block, operation, number);
     else if (op->kind == PBIT_OPERATION_MAXPOOL && block->engine->kernels->maxpool &&
@@ -392,7 +256,7 @@ static const char *instruction_of(const struct pbit_block *block,
         return block->engine->bits->instruction;
     if (operation->single || !operation->packed)
         return "";
-    return is_wide(kernels, &operation->conv, pbit_tensor_levels(&operation->input, block->draws))
+    return pbit_conv_is_wide(kernels, &operation->conv, pbit_tensor_levels(&operation->input, block->draws))
                ? kernels->wide_instruction
                : kernels->instruction;
 }
@@ -405,12 +269,12 @@ static void execute(const struct pbit_block *block, uint32_t index)
     if (duty == PBIT_BIT_STAGE)
         pbit_bit_stage(block, operation);
     else if (duty == PBIT_BIT_ALL && operation->operation.kind == PBIT_OPERATION_CONV)
-        convolve(block, operation, instances);
+        pbit_block_convolve(block, operation, instances);
     for (size_t i = 0; i < instances; i++) {
         if (duty == PBIT_BIT_ALL && operation->operation.kind != PBIT_OPERATION_CONV)
             execute_one(block, operation, i);
         if (block->options->observe)
-            block->options->observe(block->options->state, index, output_of(block, operation, i));
+            block->options->observe(block->options->state, index, pbit_block_output(block, operation, i));
     }
     if (block->options->after_operation)
         block->options->after_operation(block->options->state, index,
@@ -428,16 +292,22 @@ static void add_outputs(const struct pbit_block *block, uint32_t pass, int64_t *
     }
 }
 
+static struct pbit_block skip_images(const struct pbit_block *whole, size_t count)
+{
+    struct pbit_block block = *whole;
+    block.images -= count;
+    block.first_image += count;
+    block.inputs += count * whole->engine->model.input_count;
+    block.fixed += count * whole->engine->tensors_bytes;
+    return block;
+}
+
 /// Images `first` and the next ones, as many as run at once of `whole`.
 static struct pbit_block take_images(const struct pbit_block *whole, size_t first)
 {
-    const struct pbit_model *model = &whole->engine->model;
-    struct pbit_block block = *whole;
-    block.images = whole->images - first < images_at_once(whole->images) ? whole->images - first
-                                                                         : images_at_once(whole->images);
-    block.first_image += first;
-    block.inputs += first * model->input_count;
-    block.fixed += first * whole->engine->tensors_bytes;
+    struct pbit_block block = skip_images(whole, first);
+    size_t at_once = images_at_once(whole->images);
+    block.images = block.images < at_once ? block.images : at_once;
     return block;
 }
 
@@ -477,6 +347,17 @@ static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, i
     return status;
 }
 
+static enum pbit_status run_images(struct pbit_block *whole, uint32_t samples, int64_t *const *sums)
+{
+    struct pbit_block block;
+    for (size_t first = 0; first < whole->images; first += block.images) {
+        block = take_images(whole, first);
+        for (uint32_t i = 0; i < whole->engine->model.first_random; i++)
+            execute(&block, i);
+    }
+    return run_passes(whole, samples, sums);
+}
+
 enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct pbit_options *options,
                                  size_t images, const uint8_t *const *inputs, int64_t *const *sums,
                                  void *workspace, size_t workspace_bytes)
@@ -494,7 +375,7 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
         return PBIT_ERROR_WORKSPACE;
     uint8_t *fixed = workspace;
     uint8_t *random = fixed + images * engine->tensors_bytes;
-    uint8_t *scratch = random + images_at_once(images) * passes_at_once(images) * engine->tensors_bytes +
+    uint8_t *scratch = random + PBIT_ENGINE_INSTANCES * engine->tensors_bytes +
                        PBIT_ENGINE_ALIGNMENT; // kernels read a little beyond a tensor
     struct pbit_block whole = {.engine = engine,
                                .options = options,
@@ -502,19 +383,23 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
                                .fixed = fixed,
                                .random = random,
                                .scratch = scratch,
-                               .bits = scratch + round_up(engine->scratch_bytes),
+                               .bits = scratch + pbit_engine_round_up(engine->scratch_bytes),
                                .first_image = options->image,
                                .images = images,
                                .passes = 1,
                                .draws = budget.draws,
                                .sampler = budget.sampler,
                                .on_bits = budget.draws == 1 && !options->observe};
-    struct pbit_block block;
     pbit_sums_clear(model, images, sums);
-    for (size_t first = 0; first < images; first += block.images) {
-        block = take_images(&whole, first);
-        for (uint32_t i = 0; i < model->first_random; i++)
-            execute(&block, i);
+    if (options->after_sample) // wants to see all images after each pass
+        return run_images(&whole, budget.samples, sums);
+    // Else few images with many of their passes: what is drawn or computed once per image serves them all.
+    size_t step = PBIT_ENGINE_INSTANCES /
+                  (budget.samples < PBIT_ENGINE_INSTANCES ? budget.samples : PBIT_ENGINE_INSTANCES);
+    for (size_t first = 0; status == PBIT_OK && first < images; first += step) {
+        struct pbit_block some = skip_images(&whole, first);
+        some.images = some.images < step ? some.images : step;
+        status = run_images(&some, budget.samples, sums + first * model->output_count);
     }
-    return run_passes(&whole, budget.samples, sums);
+    return status;
 }

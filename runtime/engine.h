@@ -30,6 +30,11 @@ struct pbit_engine_operation {
     struct pbit_bit_operation bits;
 };
 
+static inline size_t pbit_engine_round_up(size_t bytes)
+{
+    return (bytes + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
+}
+
 /// The kernels for one kind of processor.
 struct pbit_engine_kernels {
     const char *name;                           ///< NULL: not in this build
@@ -81,6 +86,16 @@ struct pbit_block {
 
 const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t index,
                                  const struct pbit_tensor *tensor, size_t instance);
+
+uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                           size_t instance);
+
+/// CONV in all instances.
+void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                         size_t instances);
+/// Whether products need wider sums than the kernel has by itself.
+int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
+                      uint32_t levels);
 
 /// What `operation` of the block has to do, beside what others do for it.
 enum pbit_bit_duty { PBIT_BIT_ALL, PBIT_BIT_STAGE, PBIT_BIT_NOTHING };

@@ -2,11 +2,6 @@
 // in cache.
 #include "runtime/engine.h"
 
-static size_t round_up(size_t n)
-{
-    return (n + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
-}
-
 /// Where planes lie in memory: zeros, then the columns of all instances, then zeros again.
 struct planes {
     uint8_t *first; ///< column 0 of plane 0
@@ -20,7 +15,7 @@ static size_t area_of(struct pbit_bit_grid grid)
 
 static struct planes lay_planes(struct pbit_bit_grid grid, size_t instances, size_t gap)
 {
-    return (struct planes){NULL, gap, gap + round_up(instances * area_of(grid))};
+    return (struct planes){NULL, gap, gap + pbit_engine_round_up(instances * area_of(grid))};
 }
 
 static size_t planes_bytes(const struct planes *planes, uint32_t count)
@@ -51,7 +46,7 @@ static struct planes planes_of(const struct pbit_engine_operation *neuron, size_
 
 static struct planes lay_view(const struct pbit_bit_view *view, size_t instances)
 {
-    return lay_planes(view->grid, instances, round_up(view->lead + 1));
+    return lay_planes(view->grid, instances, pbit_engine_round_up(view->lead + 1));
 }
 
 /// Numbers of a channel, by image: written eight at a time.
@@ -83,14 +78,14 @@ static struct scratch lay_scratch(const struct pbit_engine *engine,
     for (uint32_t t = 0; t < bits->terms; t++) {
         const struct pbit_bit_operation *conv = &engine->operations[bits->term[t]].bits;
         struct planes view = lay_view(&conv->view, instances);
-        scratch.sums_stride = round_up(instances * area_of(conv->view.grid)) + PBIT_BIT_OVERRUN;
+        scratch.sums_stride = pbit_engine_round_up(instances * area_of(conv->view.grid)) + PBIT_BIT_OVERRUN;
         scratch.offsets[t] = pbit_engine_take(memory, conv->conv.steps * sizeof(uint32_t));
         if (!conv->view.direct)
             scratch.view[t] =
                 pbit_engine_take(memory, planes_bytes(&view, conv->view.phases * conv->view.groups));
         scratch.sums[t] = pbit_engine_take(memory, group * scratch.sums_stride * sizeof(uint16_t));
     }
-    scratch.pooled_stride = round_up(instances * area_of(bits->grid)) + PBIT_BIT_OVERRUN;
+    scratch.pooled_stride = pbit_engine_round_up(instances * area_of(bits->grid)) + PBIT_BIT_OVERRUN;
     if (bits->pooled)
         scratch.pooled = pbit_engine_take(memory, group * scratch.pooled_stride * sizeof(uint16_t));
     scratch.drawn =
@@ -120,7 +115,8 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         }
         struct planes planes = lay_planes(bits->grid, PBIT_ENGINE_INSTANCES, PBIT_BIT_GAP);
         bits->planes = planes_end;
-        planes_end += round_up(planes_bytes(&planes, group_count(engine, operation->output.channels)));
+        planes_end +=
+            pbit_engine_round_up(planes_bytes(&planes, group_count(engine, operation->output.channels)));
         struct pbit_engine_memory counted = {NULL, 0};
         lay_scratch(engine, operation, PBIT_ENGINE_INSTANCES, &counted);
         most = counted.used > most ? counted.used : most;

@@ -5,7 +5,7 @@
 void *pbit_engine_take(struct pbit_engine_memory *memory, size_t bytes)
 {
     size_t start = memory->used;
-    memory->used += (bytes + PBIT_ENGINE_ALIGNMENT - 1) / PBIT_ENGINE_ALIGNMENT * PBIT_ENGINE_ALIGNMENT;
+    memory->used += pbit_engine_round_up(bytes);
     return memory->base ? memory->base + start : NULL;
 }
 

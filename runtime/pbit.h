@@ -189,8 +189,8 @@ PBIT_API size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, si
 
 /// pbit_run for images options->image, options->image + 1, ... at once, some passes at a time, so that a
 /// weight is fetched once for all of them. inputs[image * inputs of the model + i], sums[image * outputs of
-/// the model + o]; after_sample gets all of `sums`. With observe one pass runs at a time, and every operation
-/// is shown for each image before the next.
+/// the model + o]; after_sample gets all of `sums`. With observe one pass runs at a time, and an operation is
+/// shown for each of the images that run together before the next.
 PBIT_API enum pbit_status pbit_engine_run(const struct pbit_engine *engine,
                                           const struct pbit_options *options, size_t images,
                                           const uint8_t *const *inputs, int64_t *const *sums, void *workspace,

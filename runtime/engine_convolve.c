@@ -1,0 +1,135 @@
+// CONV in the fast executor, but for layers on bits.
+#include "runtime/engine.h"
+
+static void copy_padded(const struct pbit_engine_operation *operation, const uint8_t *in, uint8_t *to)
+{
+    const struct pbit_padded *padded = &operation->padded;
+    const struct pbit_tensor *input = &operation->input;
+    size_t line = (size_t)padded->width * input->channels, taken = (size_t)input->width * input->channels;
+    size_t left = (size_t)operation->operation.window.pad_x * input->channels;
+    for (uint32_t y = 0; y < padded->height; y++, to += line) {
+        int64_t from = (int64_t)y - operation->operation.window.pad_y;
+        if (from < 0 || from >= input->height) {
+            memset(to, 0, line);
+            continue;
+        }
+        memset(to, 0, left);
+        memcpy(to + left, in + (size_t)from * taken, taken);
+        memset(to + left + taken, 0, line - left - taken);
+    }
+}
+
+int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
+                      uint32_t levels)
+{
+    return levels > kernels->most_levels || levels * conv->largest_weight > kernels->most_product;
+}
+
+static void convolve_pixels(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                            const int32_t *multipliers, struct pbit_pixels *pixels)
+{
+    pixels->wide = pbit_conv_is_wide(block->engine->kernels, &operation->conv,
+                                     pbit_tensor_levels(&operation->input, block->draws));
+    block->engine->kernels->convolve(&operation->conv, multipliers, operation->operation.shift,
+                                     operation->output.channels, pixels);
+}
+
+/// One pixel of output: the instances are the pixels.
+static void convolve_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                           size_t instances, const int32_t *multipliers, uint8_t *scratch)
+{
+    size_t padded = pbit_engine_round_up((size_t)operation->padded.height * operation->padded.width *
+                                         operation->input.channels);
+    int copied = operation->padded.copied || operation->input_index < block->engine->model.input_count ||
+                 !block->engine->tensor_random[operation->input_index];
+    for (size_t first = 0, count; first < instances; first += count) {
+        count = instances - first < PBIT_ENGINE_INSTANCES ? instances - first : PBIT_ENGINE_INSTANCES;
+        for (size_t i = 0; copied && i < count; i++)
+            copy_padded(operation,
+                        pbit_block_tensor(block, operation->input_index, &operation->input, first + i),
+                        scratch + i * padded);
+        struct pbit_pixels pixels = {
+            .in =
+                copied ? scratch : pbit_block_tensor(block, operation->input_index, &operation->input, first),
+            .in_stride = copied ? padded : block->engine->tensors_bytes,
+            .out = (int32_t *)pbit_block_output(block, operation, first),
+            .out_stride = block->engine->tensors_bytes / sizeof(int32_t),
+            .count = (uint32_t)count,
+            .constants = operation->conv.constants};
+        convolve_pixels(block, operation, multipliers, &pixels);
+    }
+}
+
+static void convolve_image(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                           size_t instance, const int32_t *multipliers, uint8_t *scratch)
+{
+    const struct pbit_packed_conv *conv = &operation->conv;
+    const struct pbit_window *window = &operation->operation.window;
+    const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, instance);
+    int32_t *out = (int32_t *)pbit_block_output(block, operation, instance);
+    size_t channels = operation->input.channels, line = operation->padded.width * channels;
+    if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
+        copy_padded(operation, in, scratch);
+        in = scratch;
+    }
+    for (uint32_t y = 0; y < operation->output.height; y++) {
+        struct pbit_pixels pixels = {
+            .in = in + (size_t)y * window->stride_y * line,
+            .in_stride = window->stride_x * channels,
+            .out = out + (size_t)y * operation->output.width * operation->output.channels,
+            .out_stride = operation->output.channels,
+            .count = operation->output.width,
+            .constants = conv->constants + (size_t)conv->row_class[y] * conv->columns * conv->channels,
+            .column_class = conv->column_class};
+        convolve_pixels(block, operation, multipliers, &pixels);
+    }
+}
+
+static void convolve_depthwise(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                               uint32_t levels, size_t instances)
+{
+    int32_t *multipliers = (int32_t *)block->scratch;
+    uint8_t *scratch =
+        block->scratch + pbit_engine_round_up(operation->output.channels * sizeof(*multipliers));
+    for (uint32_t k = 0; k < operation->output.channels; k++)
+        multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
+    for (size_t i = 0; i < instances; i++) {
+        const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, i);
+        if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
+            copy_padded(operation, in, scratch);
+            in = scratch;
+        }
+        block->engine->kernels->depthwise(&operation->depthwise, multipliers, &operation->operation,
+                                          &operation->output,
+                                          (size_t)operation->padded.width * operation->input.channels, in,
+                                          (int32_t *)pbit_block_output(block, operation, i));
+    }
+}
+
+void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                         size_t instances)
+{
+    const struct pbit_packed_conv *conv = &operation->conv;
+    uint32_t levels = pbit_tensor_levels(&operation->input, block->draws);
+    if (operation->single) {
+        convolve_depthwise(block, operation, levels, instances);
+        return;
+    }
+    if (!operation->packed) {
+        for (size_t i = 0; i < instances; i++)
+            pbit_conv(&block->engine->model, &operation->operation, &operation->input, &operation->output,
+                      levels, pbit_block_tensor(block, operation->input_index, &operation->input, i),
+                      (int32_t *)pbit_block_output(block, operation, i), (int16_t *)block->scratch);
+        return;
+    }
+    int32_t *multipliers = (int32_t *)block->scratch;
+    uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
+    for (uint32_t k = 0; k < conv->channels; k++)
+        multipliers[k] = pbit_level_multiplier(conv->multipliers[k], levels);
+    if (operation->output.height == 1 && operation->output.width == 1) {
+        convolve_dense(block, operation, instances, multipliers, scratch);
+        return;
+    }
+    for (size_t i = 0; i < instances; i++)
+        convolve_image(block, operation, i, multipliers, scratch);
+}
