@@ -35,8 +35,6 @@ BATCH = 256
 SEED = 1
 LEARNING_RATE = 3e-3  # of AdamW, which trains biases, scales and the last layer
 WEIGHT_DECAY = 0.01
-SGD_STEP = 0.2  # learning rate of SGD with momentum, which trains ResNet-20
-SGD_WEIGHT_DECAY = 5e-4
 STEP = 0.05  # learning rate of OrthogonalMomentum, which trains all other weights
 MOMENTUM = 0.9
 NEWTON_SCHULZ_STEPS = 3
@@ -244,41 +242,20 @@ def augment(padded: Tensor, generator: torch.Generator) -> Tensor:
     return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
-def build_optimizers(model: nn.Sequential, name: str) -> list[torch.optim.Optimizer]:
-    """Return what trains the network `name`."""
-    if name == "resnet20":
-        return [
-            torch.optim.SGD(
-                model.parameters(),
-                SGD_STEP,
-                MOMENTUM,
-                weight_decay=SGD_WEIGHT_DECAY,
-                nesterov=True,
-            )
-        ]
-    weights = [p for p in model.parameters() if p.ndim > 1][:-1]
-    others = [p for p in model.parameters() if all(p is not w for w in weights)]
-    return [
-        OrthogonalMomentum(weights, STEP),
-        torch.optim.AdamW(others, LEARNING_RATE, weight_decay=WEIGHT_DECAY),
-    ]
-
-
 class Training:
     """A network with its optimizers, schedules and checkpoint."""
 
     def __init__(
-        self,
-        model: nn.Sequential,
-        optimizers: list[torch.optim.Optimizer],
-        samples: int,
-        epochs: int,
-        steps: int,
-        path: Path,
+        self, model: nn.Sequential, samples: int, epochs: int, steps: int, path: Path
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
         self.samples = samples
-        self.optimizers = optimizers
+        weights = [p for p in self.model.parameters() if p.ndim > 1][:-1]
+        others = [p for p in self.model.parameters() if all(p is not w for w in weights)]
+        self.optimizers = [
+            OrthogonalMomentum(weights, STEP),
+            torch.optim.AdamW(others, LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+        ]
         self.schedules = [
             torch.optim.lr_scheduler.OneCycleLR(
                 optimizer,
@@ -497,10 +474,7 @@ def main() -> None:
         model = build_vgg5(arguments.activation, arguments.samples)
     checkpoint = arguments.output / f"{name}-{arguments.epochs}-epochs.pt"
     samples = max(arguments.samples, 1)
-    optimizers = build_optimizers(model, arguments.model)
-    training = Training(
-        model, optimizers, samples, arguments.epochs, steps, checkpoint
-    )
+    training = Training(model, samples, arguments.epochs, steps, checkpoint)
     while True:
         if training.epoch % EXPORT_EVERY == 0 or training.epoch == arguments.epochs:
             export(training.model, name, path)
