@@ -107,10 +107,10 @@ def draw_lines(title, panels, low=None, columns=COLUMNS):
         out += draw_panel(panel, x, y, width, choose_low(panel) if low is None else low)
     bottom = -(-len(panels) // columns) * row_height + 16
     out.append(text(LEFT, bottom, "accuracy in % against draws per synapse;", "start"))
-    x = LEFT + 260
+    x = LEFT + 240
     for label, colour in dict.fromkeys((line.label, line.colour) for panel in panels for line in panel.series):
         out.append(text(x, bottom, label, "start", fill=colour, font_weight=600))
-        x += 20 + 7.5 * len(label)
+        x += 16 + 7 * len(label)
     out.append(text(x, bottom, "dashed: the float model; hollow: below the axis", "start", fill="#555"))
     return frame(title, bottom + 8, out)
 
