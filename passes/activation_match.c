@@ -172,6 +172,14 @@ static bool is_clip(const float *f, float *low, float *high)
     return *low < *high && (isfinite(*low) || isfinite(*high)) && is_function("linear", *low, *high, f);
 }
 
+/// A factor of 1/2 is a Swish of slope 0, one of 1 a LeakyRelu of slope 1: no neuron.
+static bool is_bent(const struct pbitc_activation_match *match)
+{
+    if (match->op == PBITC_OP_LeakyRelu)
+        return match->alpha > 0 && match->alpha < 1;
+    return match->op != PBITC_OP_Swish || match->alpha > 0.01f;
+}
+
 /// Parameters that a function of the kind must have if it is f; the comparison tells whether it is.
 static bool recognize(const float *f, struct pbitc_activation_match *match)
 {
@@ -205,7 +213,7 @@ static bool recognize(const float *f, struct pbitc_activation_match *match)
         match->beta = functions[i].beta;
         match->by_tanh = strcmp(functions[i].name, "gelu-tanh") == 0;
         if (is_function(functions[i].name, match->alpha, match->beta, f))
-            return functions[i].op != PBITC_OP_LeakyRelu || match->alpha > 0;
+            return is_bent(match);
     }
     return false;
 }
@@ -263,9 +271,13 @@ bool pbitc_match_around(const struct pbitc_graph *graph, const struct pbitc_node
                         struct pbitc_activation_match *match)
 {
     const struct pbitc_node *root = node;
+    bool found = false;
     for (int step = 0; root && step < PBITC_MATCH_NODES && is_elementwise(root); step++) {
-        if (pbitc_match_activation(graph, root, match) && contains(match, node))
-            return true;
+        struct pbitc_activation_match last;
+        if (pbitc_match_activation(graph, root, &last) && contains(&last, node)) {
+            *match = last;
+            found = true;
+        }
         const struct pbitc_value *output = root->outputs[0];
         const struct pbitc_node *reader = root->next;
         for (bool reads = false; reader; reader = reads ? reader : reader->next) {
@@ -276,5 +288,5 @@ bool pbitc_match_around(const struct pbitc_graph *graph, const struct pbitc_node
         }
         root = reader;
     }
-    return false;
+    return found;
 }

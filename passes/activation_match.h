@@ -23,7 +23,8 @@ struct pbitc_activation_match {
 bool pbitc_match_activation(const struct pbitc_graph *graph, const struct pbitc_node *root,
                             struct pbitc_activation_match *match);
 
-/// The match that `node` is part of.
+/// The match that `node` is part of; the one that ends last, as fuse-activations goes from the end to the
+/// beginning.
 bool pbitc_match_around(const struct pbitc_graph *graph, const struct pbitc_node *node,
                         struct pbitc_activation_match *match);
 
