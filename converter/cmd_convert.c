@@ -26,7 +26,7 @@ static const struct pbitc_option options[] = {
      "images on which ranges are measured: the first 1000, or range=;\nnever test images. A quantized model "
      "can do without: its own scales\nsay the ranges",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, calibrate), .required = false},
-    {"weights", 0, "BITS", "bits of a weight, 1..8 (4); first and last layers have 4 or more",
+    {"weights", 0, "BITS", "bits of a weight, 1..8 (4); first, last and small layers\nhave 4 or more",
      PBITC_OPTION_INTEGER, offsetof(struct pbitc_convert_arguments, weights), .minimum = 1, .maximum = 8},
     {"group", 0, "N", "weights per group along the fan-in; 0: one scale per output\nchannel (0)",
      PBITC_OPTION_INTEGER, offsetof(struct pbitc_convert_arguments, group), .minimum = 0, .maximum = 65536},

@@ -153,9 +153,26 @@ static bool gives_output(const struct pbitc_graph *graph, const struct pbitc_val
     return false;
 }
 
-/// The ends of a network have few weights and much influence: what the first layer loses no other can make up
-/// for.
-enum { LEAST_BITS_OF_ENDS = 4 };
+static size_t count_weights(const struct pbitc_node *layer)
+{
+    return (size_t)pbitc_shape_elements(&layer->inputs[1]->constant->shape);
+}
+
+/// A layer with less than this share of all weights. Such layers hardly count in size but as much as others
+/// in error.
+enum { SMALL_SHARE = 50 };
+
+static bool is_small(const struct pbitc_graph *graph, const struct pbitc_node *layer)
+{
+    size_t all = 0;
+    PBITC_FOR_EACH_NODE(node, graph)
+    if (pbitc_is_linear_layer(node))
+        all += count_weights(node);
+    return count_weights(layer) < all / SMALL_SHARE;
+}
+
+/// Of first, last and small layers (step `widen-small`): what the first layer loses no other can make up for.
+enum { LEAST_BITS = 4 };
 
 static int choose_bits(const struct pbitc_graph *graph, const struct pbitc_context *context,
                        const struct pbitc_node *layer)
@@ -164,9 +181,10 @@ static int choose_bits(const struct pbitc_graph *graph, const struct pbitc_conte
     int bits = context->options->weight_bits;
     if (recipe && recipe->weight_bits > 0)
         return recipe->weight_bits;
-    bool end = reads_input(layer) || gives_output(graph, layer->outputs[0]);
-    return end && bits < LEAST_BITS_OF_ENDS && !pbitc_is_left_out(context, "widen-ends") ? LEAST_BITS_OF_ENDS
-                                                                                         : bits;
+    if (bits >= LEAST_BITS || pbitc_is_left_out(context, "widen-small"))
+        return bits;
+    bool wide = reads_input(layer) || gives_output(graph, layer->outputs[0]) || is_small(graph, layer);
+    return wide ? LEAST_BITS : bits;
 }
 
 /// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes

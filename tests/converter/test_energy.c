@@ -230,7 +230,7 @@ START_TEST(a_file_counts_with_its_own_bits_and_activity)
     pass_infer(c);
     pass_images(c, 4, -1, 1);
     c->options.weight_bits = 3;
-    ck_assert(pbitc_leave_out(&c->options, pbitc_pass_find("widen-ends")));
+    ck_assert(pbitc_leave_out(&c->options, pbitc_pass_find("widen-small")));
     c->options.group = 16;
     enum pbit_status status = pbitc_pipeline_run(c->graph, &c->context);
     if (status != PBIT_OK)
