@@ -34,8 +34,8 @@ static float input_scale(const struct pbitc_moments *moments, size_t k, size_t i
 /// The integers of a layer under construction, and the float layer that computes the same.
 struct result {
     const struct pbitc_moments *moments;
-    const struct pbitc_statistics *statistics; ///< of the outputs at hand
-    size_t first;                              ///< of these outputs
+    struct pbitc_statistics statistics; ///< of the outputs at hand
+    size_t first;                       ///< of these outputs
     int bits;
     bool clips;           ///< steps may clip
     size_t group, groups; ///< groups: factors per row
@@ -79,11 +79,11 @@ static void quantize_row(void *state, int64_t index, int worker)
                             .scale = &result->scale[k]};
     for (size_t i = 0; i < n; i++)
         exact[i] = from[moments->fan_in.source[i]] * input_scale(moments, k, i);
-    pbitc_round_row(&row, exact, result->statistics, exact + n);
+    pbitc_round_row(&row, exact, &result->statistics, exact + n);
     double shift = 0; // of the mean of the sum
     for (size_t i = 0; i < n; i++) {
         float weight = pbitc_row_step(&row, i) * (float)row.integers[i];
-        shift += (double)(exact[i] - weight) * result->statistics->mean[i];
+        shift += (double)(exact[i] - weight) * result->statistics.mean[i];
         to[moments->fan_in.source[i]] = weight / input_scale(moments, k, i);
     }
     ((float *)result->bias->constant->data)[k] += (float)shift;
@@ -117,17 +117,15 @@ static bool quantize_rows(const struct pbitc_context *context, struct result *re
     size_t n = moments->fan_in.count, per_group = moments->fan_in.outputs_per_group;
     bool compensate = moments->product && !pbitc_is_left_out(context, "compensate-rounding");
     bool refine = result->bits <= PBITC_FEW_BITS && !pbitc_is_left_out(context, "refine-rounding");
-    struct pbitc_statistics statistics;
     result->scratch = malloc((size_t)context->options->threads * 3 * n * sizeof(float));
-    bool ok = allocate_statistics(n, compensate, refine, &statistics) && result->scratch;
-    result->statistics = &statistics;
+    bool ok = allocate_statistics(n, compensate, refine, &result->statistics) && result->scratch;
     for (size_t group = 0; ok && group < moments->groups; group++) {
-        ok = pbitc_find_statistics(moments, group, compensate, &statistics);
+        ok = pbitc_find_statistics(moments, group, compensate, &result->statistics);
         result->first = group * per_group;
         if (ok)
             pbitc_parallel_for(context->options->threads, (int64_t)per_group, quantize_row, result);
     }
-    free_statistics(&statistics);
+    free_statistics(&result->statistics);
     free(result->scratch);
     return ok;
 }
