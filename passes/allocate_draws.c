@@ -27,6 +27,7 @@ struct group {
     double synapses;        ///< accumulations per draw and image
     bool fixed;             ///< by a recipe
     uint32_t draws, before; ///< per pass; now, and before the step that is tried
+    uint32_t best;          ///< those of the run with the least error
     double logs[POINTS];    ///< of the output's squared error with points[i] draws
 };
 
@@ -35,9 +36,11 @@ struct allocation {
     struct pbitc_context *context;
     struct group *groups;
     size_t group_count;
-    double left;   ///< accumulations of the budget that nobody has
-    uint32_t most; ///< draws of one group
-    size_t *owner; ///< by value->index: 1 + the group whose levels the value holds; 0: none
+    double left;        ///< accumulations of the budget that nobody has
+    uint32_t most;      ///< draws of one group
+    double least_error; ///< of the runs with all groups drawing
+    uint32_t draws;     ///< m, of which the recipe's are factors
+    size_t *owner;      ///< by value->index: 1 + the group whose levels the value holds; 0: none
     uint32_t points[POINTS];
     size_t images, outputs; ///< of the runs that measure, and values per image
     float *result;          ///< [images][outputs]
@@ -100,6 +103,9 @@ static void place_node(struct allocation *allocation, const struct pbitc_node *n
         size_t index = allocation->group_count++;
         allocation->groups[index] =
             (struct group){.joined = index, .fixed = recipe && recipe->draws > 0, .draws = 1};
+        if (allocation->groups[index].fixed)
+            allocation->groups[index].draws =
+                (uint32_t)fmaxf(roundf(recipe->draws * (float)allocation->draws), 1);
         allocation->owner[node->outputs[0]->index] = index + 1;
         return;
     }
@@ -139,28 +145,26 @@ static bool is_whole(const struct allocation *allocation, size_t index)
 
 // ---- what the draws of each group do to the output
 
-/// Every group but `drawing` becomes exact (NULL: all); `drawing` draws `draws` p-bits when m = 1.
-static bool isolate(struct allocation *allocation, const struct group *drawing, uint32_t draws)
+/// `drawing` draws `draws` p-bits when m = 1 and the others become exact; NULL: all draw what they have.
+static bool set_draws(struct allocation *allocation, const struct group *drawing, uint32_t draws)
 {
     PBITC_FOR_EACH_NODE(node, allocation->graph)
     {
-        size_t owner = pbitc_node_is(node, PBITC_OP_PBit) ? allocation->owner[node->outputs[0]->index] : 0;
-        if (owner == 0)
+        const struct group *group =
+            pbitc_node_is(node, PBITC_OP_PBit) ? find_group(allocation, node->outputs[0]) : NULL;
+        if (!group)
             continue;
-        bool draws_now = find_group(allocation, node->outputs[0]) == drawing;
-        if (!pbitc_node_set_string(allocation->graph, node, "kind", draws_now ? "pbit" : "exact") ||
-            !pbitc_node_set_float(allocation->graph, node, "draws", (float)draws))
+        bool exact = drawing && group != drawing;
+        if (!pbitc_node_set_string(allocation->graph, node, "kind", exact ? "exact" : "pbit") ||
+            !pbitc_node_set_float(allocation->graph, node, "draws", (float)(drawing ? draws : group->draws)))
             return false;
     }
     return true;
 }
 
-/// Sum of the squared differences of output 0 to the float network's.
-static enum pbit_status measure(struct allocation *allocation, const struct group *drawing, uint32_t draws,
-                                double *error)
+/// Sum of the squared differences of output 0 to the float network's, with the draws that were set.
+static enum pbit_status measure(struct allocation *allocation, double *error)
 {
-    if (!isolate(allocation, drawing, draws))
-        return pbitc_out_of_memory(allocation->context);
     enum pbit_status status =
         pbitc_calibration_outputs(allocation->graph, allocation->context, "allocate-draws",
                                   allocation->images, 1, 1, allocation->result);
@@ -174,12 +178,16 @@ static enum pbit_status measure(struct allocation *allocation, const struct grou
 
 static enum pbit_status measure_groups(struct allocation *allocation)
 {
+    const struct group nobody = {.draws = 0};
     double exact = 0;
-    enum pbit_status status = measure(allocation, NULL, 1, &exact);
+    enum pbit_status status = set_draws(allocation, &nobody, 1) ? measure(allocation, &exact)
+                                                                : pbitc_out_of_memory(allocation->context);
     for (size_t i = 0; i < allocation->group_count && status == PBIT_OK; i++)
         for (size_t point = 0; point < POINTS && is_whole(allocation, i) && status == PBIT_OK; point++) {
             double error = 0;
-            status = measure(allocation, &allocation->groups[i], allocation->points[point], &error);
+            status = set_draws(allocation, &allocation->groups[i], allocation->points[point])
+                         ? measure(allocation, &error)
+                         : pbitc_out_of_memory(allocation->context);
             allocation->groups[i].logs[point] = log(fmax(error - exact, 1e-6 * exact + 1e-30));
         }
     return status;
@@ -293,8 +301,22 @@ static bool improve(struct allocation *allocation, struct group *group, int step
     return false;
 }
 
-/// From the same draws for all to the least sum of errors that single steps lead to.
-static void share_out(struct allocation *allocation, double mean)
+/// Keeps the draws when a run with all of them has the least error so far.
+static enum pbit_status verify(struct allocation *allocation)
+{
+    double error = 0;
+    if (!set_draws(allocation, NULL, 0))
+        return pbitc_out_of_memory(allocation->context);
+    enum pbit_status status = measure(allocation, &error);
+    if (status == PBIT_OK && error < allocation->least_error) {
+        allocation->least_error = error;
+        for (size_t i = 0; i < allocation->group_count; i++)
+            allocation->groups[i].best = allocation->groups[i].draws;
+    }
+    return status;
+}
+
+static void start_alike(struct allocation *allocation, double mean)
 {
     allocation->left = 0;
     allocation->most = (uint32_t)fmin(fmax(round(MOST_TIMES * mean), 1), PBIT_DRAWS_LIMIT);
@@ -305,14 +327,30 @@ static void share_out(struct allocation *allocation, double mean)
         group->draws = (uint32_t)fmax(mean, 1);
         allocation->left += (mean - group->draws) * group->synapses;
     }
+}
+
+/// From the same draws for all to the least sum of errors that single steps lead to. The sum is a guess: runs
+/// say whether the end, or the way to it, is better than where it began.
+static enum pbit_status share_out(struct allocation *allocation, double mean)
+{
+    allocation->least_error = INFINITY;
+    start_alike(allocation, mean);
+    enum pbit_status status = verify(allocation);
     spend(allocation, NULL);
-    for (bool improved = true; improved;) {
+    if (status == PBIT_OK)
+        status = verify(allocation);
+    for (bool improved = true; improved && status == PBIT_OK;) {
         improved = false;
         for (size_t i = 0; i < allocation->group_count; i++)
             if (is_free(&allocation->groups[i], i))
                 improved |= improve(allocation, &allocation->groups[i], 1) ||
                             improve(allocation, &allocation->groups[i], -1);
+        if (improved)
+            status = verify(allocation);
     }
+    for (size_t i = 0; i < allocation->group_count; i++)
+        allocation->groups[i].draws = allocation->groups[i].best;
+    return status;
 }
 
 /// Draws become factors of m in the context of the real graph.
@@ -384,9 +422,7 @@ static enum pbit_status allocate(struct allocation *allocation, const struct pbi
     status = find_groups(allocation);
     if (status == PBIT_OK)
         status = measure_groups(allocation);
-    if (status == PBIT_OK)
-        share_out(allocation, mean);
-    return status;
+    return status == PBIT_OK ? share_out(allocation, mean) : status;
 }
 
 enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
@@ -407,7 +443,8 @@ enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_co
     trial.options = &quiet;
     trial.calibration = &calibration;
     trial.ranges = NULL;
-    struct allocation allocation = {.graph = pbitc_graph_clone(graph), .context = &trial};
+    struct allocation allocation = {
+        .graph = pbitc_graph_clone(graph), .context = &trial, .draws = options->draws};
     if (!allocation.graph)
         return pbitc_out_of_memory(context);
     enum pbit_status status = allocate(&allocation, context->ranges, mean);
