@@ -267,6 +267,23 @@ bool pbitc_match_activation(const struct pbitc_graph *graph, const struct pbitc_
     return match->node_count > 0;
 }
 
+static bool reads(const struct pbitc_node *node, const struct pbitc_value *value)
+{
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i] == value)
+            return true;
+    return false;
+}
+
+/// The first node after this one that reads its output; NULL: none.
+static const struct pbitc_node *first_reader(const struct pbitc_node *node)
+{
+    for (const struct pbitc_node *reader = node->next; reader; reader = reader->next)
+        if (reads(reader, node->outputs[0]))
+            return reader;
+    return NULL;
+}
+
 bool pbitc_match_around(const struct pbitc_graph *graph, const struct pbitc_node *node,
                         struct pbitc_activation_match *match)
 {
@@ -278,15 +295,7 @@ bool pbitc_match_around(const struct pbitc_graph *graph, const struct pbitc_node
             *match = last;
             found = true;
         }
-        const struct pbitc_value *output = root->outputs[0];
-        const struct pbitc_node *reader = root->next;
-        for (bool reads = false; reader; reader = reads ? reader : reader->next) {
-            for (size_t i = 0; i < reader->input_count; i++)
-                reads |= reader->inputs[i] == output;
-            if (reads)
-                break;
-        }
-        root = reader;
+        root = first_reader(root);
     }
     return found;
 }
