@@ -2,6 +2,7 @@
 
 #include "passes/pass_support.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { BATCH = 32 };
@@ -89,4 +90,24 @@ enum pbit_status pbitc_calibration_outputs(struct pbitc_graph *graph, struct pbi
                                         .function = add_outputs,
                                         .state = &outputs};
     return pbitc_run_calibration(graph, context, &run);
+}
+
+enum pbit_status pbitc_calibration_error(struct pbitc_graph *graph, struct pbitc_context *context,
+                                         const char *stage, size_t images, uint32_t draws, uint32_t samples,
+                                         double *error)
+{
+    size_t count =
+        pbitc_calibration_images(context, images) * (size_t)pbitc_shape_elements(&graph->outputs[0]->shape);
+    float *now = malloc((count ? count : 1) * sizeof(*now));
+    if (!now)
+        return pbitc_out_of_memory(context);
+    enum pbit_status status = pbitc_calibration_outputs(graph, context, stage, images, draws, samples, now);
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        double difference = (double)now[i] - (double)context->float_outputs[i];
+        sum += difference * difference;
+    }
+    free(now);
+    *error = sum / (double)(count ? count : 1);
+    return status;
 }

@@ -36,4 +36,10 @@ enum pbit_status pbitc_calibration_outputs(struct pbitc_graph *graph, struct pbi
                                            const char *stage, size_t images, uint32_t draws, uint32_t samples,
                                            float *result);
 
+/// Mean squared distance of that output, on the first images at most, from the float network's
+/// (context->float_outputs, which is not NULL).
+enum pbit_status pbitc_calibration_error(struct pbitc_graph *graph, struct pbitc_context *context,
+                                         const char *stage, size_t images, uint32_t draws, uint32_t samples,
+                                         double *error);
+
 #endif
