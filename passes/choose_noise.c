@@ -1,7 +1,7 @@
 // choose-noise: the amplitude of the noise of `noisy` neurons, which several passes average away (the paper's
-// noise injection). It is the largest with which the mean of 8 passes lies no farther from the float network
-// than without noise: rounded weights and levels leave errors that a little noise decorrelates, more noise
-// adds its own. No label is looked at.
+// noise injection). It is the largest that averaging takes back: with which the mean of 8 passes lies hardly
+// farther from the float network than without noise. Rounded weights and levels leave errors that a little
+// noise decorrelates; more noise adds its own. No label is looked at.
 #include "passes/pass_support.h"
 
 #include "passes/calibration_run.h"
@@ -13,6 +13,8 @@ enum { IMAGES = 128, SAMPLES = 8 };
 /// Half widths of the uniform noise, as shares of a neuron's range.
 static const float candidates[] = {1.0f / 128, 1.0f / 64, 1.0f / 32, 1.0f / 16, 1.0f / 8};
 enum { CANDIDATES = sizeof(candidates) / sizeof(*candidates) };
+/// How much larger the mean squared error may be than without noise.
+static const double TOLERANCE = 1.05;
 /// Where no image tells.
 static const float DEFAULT_NOISE = 1.0f / 64;
 
@@ -48,9 +50,9 @@ static enum pbit_status choose(struct pbitc_graph *graph, struct pbitc_context *
     double silent, error = 0;
     enum pbit_status status = find_error(graph, context, 0, &silent);
     *chosen = candidates[0];
-    for (size_t i = 0; i < CANDIDATES && status == PBIT_OK && error <= silent; i++) {
+    for (size_t i = 0; i < CANDIDATES && status == PBIT_OK && error <= TOLERANCE * silent; i++) {
         status = find_error(graph, context, candidates[i], &error);
-        if (error <= silent)
+        if (error <= TOLERANCE * silent)
             *chosen = candidates[i];
     }
     return status;
