@@ -7,6 +7,10 @@
 #include <math.h>
 #include <string.h>
 
+/// Half width of the uniform noise of a `noisy` neuron, as a share of its range, where the recipe does not
+/// say: what the weights are fitted to, until choose-noise knows better.
+static const float DEFAULT_NOISE = 1.0f / 64;
+
 static const char *const kind_names[] = {
     [PBITC_NEURON_PBIT] = "pbit", [PBITC_NEURON_NOISY] = "noisy", [PBITC_NEURON_EXACT] = "exact"};
 
@@ -38,8 +42,9 @@ static bool set_sampling(struct pbitc_graph *graph, const struct pbitc_context *
     float draws = pbitc_draw_factor(context, pbit->name);
     if (kind == PBITC_NEURON_PBIT && draws != 1)
         ok = ok && pbitc_node_set_float(graph, pbit, "draws", draws);
-    if (kind == PBITC_NEURON_NOISY && recipe && recipe->rho >= 0)
-        ok = ok && pbitc_node_set_float(graph, pbit, "noise", recipe->rho);
+    if (kind == PBITC_NEURON_NOISY)
+        ok = ok && pbitc_node_set_float(graph, pbit, "noise",
+                                        recipe && recipe->rho >= 0 ? recipe->rho : DEFAULT_NOISE);
     return ok;
 }
 

@@ -57,12 +57,14 @@ static double error_at(struct pass_case *c, float noise)
 START_TEST(noise_is_the_largest_that_averages_away)
 {
     struct pass_case *c = prepare(PBITC_NEURON_NOISY, NULL);
-    ck_assert(c->changed);
     float noise = pbitc_node_float(find_neuron(c, "Sigmoid"), "noise", -1);
     ck_assert_float_eq(pbitc_node_float(find_neuron(c, "Tanh"), "noise", -1), noise);
     ck_assert(noise >= 1.0f / 128 && noise <= 1.0f / 8);
     expect_second_run_changes_nothing(c);
-    double bound = 1.05 * error_at(c, 0);
+    double least = error_at(c, 0);
+    for (float at = 1.0f / 128; at <= noise; at *= 2)
+        least = fmin(least, error_at(c, at));
+    double bound = 1.05 * least;
     ck_assert(error_at(c, noise) <= bound || noise == 1.0f / 128);
     ck_assert(noise == 1.0f / 8 || error_at(c, 2 * noise) > bound);
     pass_case_destroy(c);
