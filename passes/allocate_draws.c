@@ -236,15 +236,16 @@ static void change_draws(struct allocation *allocation, struct group *group, int
     allocation->left -= step * group->synapses;
 }
 
-/// Gives draws away while the budget lasts, each where the error falls most per accumulation.
-static void spend(struct allocation *allocation, const struct group *except)
+/// Gives draws away while the budget lasts, each where the error falls most per accumulation; none to
+/// group `except`.
+static void spend(struct allocation *allocation, size_t except)
 {
     for (;;) {
         struct group *best = NULL;
         double most = 0;
         for (size_t i = 0; i < allocation->group_count; i++) {
             struct group *group = &allocation->groups[i];
-            if (!is_free(group, i) || group == except || group->draws >= allocation->most ||
+            if (!is_free(group, i) || i == except || group->draws >= allocation->most ||
                 group->synapses > allocation->left)
                 continue;
             double gain = error_per_synapse(allocation, group, 1);
@@ -260,14 +261,14 @@ static void spend(struct allocation *allocation, const struct group *except)
 }
 
 /// Takes draws back until the budget is kept to, each where the error rises least per accumulation.
-static void save(struct allocation *allocation, const struct group *except)
+static void save(struct allocation *allocation, size_t except)
 {
     while (allocation->left < 0) {
         struct group *best = NULL;
         double least = INFINITY;
         for (size_t i = 0; i < allocation->group_count; i++) {
             struct group *group = &allocation->groups[i];
-            if (!is_free(group, i) || group == except || group->draws == 1)
+            if (!is_free(group, i) || i == except || group->draws == 1)
                 continue;
             double loss = error_per_synapse(allocation, group, -1);
             if (loss < least) {
@@ -291,8 +292,8 @@ static bool improve(struct allocation *allocation, struct group *group, int step
     for (size_t i = 0; i < allocation->group_count; i++)
         allocation->groups[i].before = allocation->groups[i].draws;
     change_draws(allocation, group, step);
-    save(allocation, group);
-    spend(allocation, group);
+    save(allocation, (size_t)(group - allocation->groups));
+    spend(allocation, (size_t)(group - allocation->groups));
     if (allocation->left >= 0 && total_error(allocation) < before * (1 - 1e-9))
         return true;
     for (size_t i = 0; i < allocation->group_count; i++)
@@ -336,7 +337,7 @@ static enum pbit_status share_out(struct allocation *allocation, double mean)
     allocation->least_error = INFINITY;
     start_alike(allocation, mean);
     enum pbit_status status = verify(allocation);
-    spend(allocation, NULL);
+    spend(allocation, SIZE_MAX);
     if (status == PBIT_OK)
         status = verify(allocation);
     for (bool improved = true; improved && status == PBIT_OK;) {
