@@ -446,9 +446,6 @@ def main() -> None:
         "--samples", type=int, default=0, help="train VGG5 with so many passes of p-bits"
     )
     parser.add_argument("--epochs", type=int, default=60, help="0: untrained weights")
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint whose weights to start from"
-    )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -475,8 +472,6 @@ def main() -> None:
         model = build_resnet20()
     else:
         model = build_vgg5(arguments.activation, arguments.samples)
-    if arguments.start:
-        model.load_state_dict(torch.load(arguments.start)["parts"][0])
     checkpoint = arguments.output / f"{name}-{arguments.epochs}-epochs.pt"
     samples = max(arguments.samples, 1)
     training = Training(model, samples, arguments.epochs, steps, checkpoint)
