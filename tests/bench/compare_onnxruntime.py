@@ -5,7 +5,7 @@ Prints one line per model: same (with the largest difference), refused (with pbi
 Runtime does not run it either) or DIFFERS. Exit code 1 when one differs, or when fewer than --at-least are the same.
 --input says where the inputs come from:
   random         normal numbers (the default)
-  mnist:DIR      images of MNIST (t10k-*-images-idx3-ubyte.gz), resized to the height and width of the input
+  mnist:DIR      images of MNIST (t10k*images-idx3-ubyte.gz), resized to the height and width of the input
   cifar10:DIR    images of CIFAR-10 (test_batch.bin), the same way, gray where the input has one channel
   npy:DIR        arrays DIR/MODEL.npy, or DIR/MODEL/INPUT.npy where it has several; a model without is skipped
 A pixel p of 0..255 becomes (p * --scale - --mean) / --std.
@@ -46,7 +46,7 @@ def load_images(source):
     """Images as [count, channels, height, width] of 0..255."""
     kind, folder = source.split(":", 1)
     if kind == "mnist":
-        bytes_ = gzip.decompress(sorted(pathlib.Path(folder).glob("t10k-*-images-idx3-ubyte.gz"))[0].read_bytes())
+        bytes_ = gzip.decompress(sorted(pathlib.Path(folder).glob("t10k*images-idx3-ubyte.gz"))[0].read_bytes())
         return np.frombuffer(bytes_, np.uint8, offset=16).reshape(-1, 1, 28, 28)
     rows = np.frombuffer((pathlib.Path(folder) / "test_batch.bin").read_bytes(), np.uint8).reshape(-1, 3073)
     return rows[:, 1:].reshape(-1, 3, 32, 32)
