@@ -129,7 +129,7 @@ static enum pbit_status check_recipe(const struct pbitc_context *context)
 enum pbit_status pbitc_decide_branches(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics)
 {
     struct pbitc_context context = {.diagnostics = diagnostics};
-    bool changed;
+    bool changed = false;
     PBITC_FOR_EACH_NODE(node, graph)
     if (pbitc_node_is(node, PBITC_OP_If))
         return pbitc_fold_constants(graph, &context, &changed);

@@ -8,12 +8,12 @@
 #include "runtime/kernels/bit_kernels.h"
 
 enum {
-    PBIT_BIT_OPERATIONS = 512,    ///< programs with more operations or tensors go without
-    PBIT_BIT_GAP = 256,           ///< columns of zeros before each plane
-    PBIT_BIT_NONE = 0xFFFF,       ///< no operation
-    PBIT_BIT_LEAST_PIXELS = 16,   ///< of a map: vectors hold columns
-    PBIT_BIT_LEAST_COLUMNS = 100, ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
-                                  ///< fewer, making the tables takes longer than bytes' products
+    PBIT_BIT_OPERATIONS = 512,       ///< programs with more operations or tensors go without
+    PBIT_BIT_GAP = 256,              ///< columns of zeros before each plane
+    PBIT_BIT_NONE = 0xFFFF,          ///< no operation
+    PBIT_BIT_LEAST_PIXELS = 16,      ///< of a map: vectors hold columns
+    PBIT_BIT_LEAST_COLUMNS = 100,    ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
+                                     ///< fewer, making the tables takes longer than bytes' products
     PBIT_BIT_LARGEST_THETA = 1 << 22 ///< floats are exact beyond
 };
 

@@ -80,12 +80,15 @@ static bool grow(struct reading *reading)
     if (__builtin_mul_overflow(capacity, dataset->elements, &bytes))
         return false;
     uint8_t *pixels = realloc(dataset->pixels, bytes);
-    dataset->pixels = pixels ? pixels : dataset->pixels;
+    if (!pixels)
+        return false;
+    dataset->pixels = pixels;
     int64_t *labels = realloc(dataset->labels, capacity * sizeof(*labels));
-    dataset->labels = labels ? labels : dataset->labels;
-    if (pixels && labels)
-        reading->capacity = capacity;
-    return pixels && labels;
+    if (!labels)
+        return false;
+    dataset->labels = labels;
+    reading->capacity = capacity;
+    return true;
 }
 
 static void append_image(struct reading *reading, const char *path, const uint8_t *pixels, int height,

@@ -4,7 +4,8 @@
 
 #include "passes/operators/operators.h"
 
-/// The operator's infer, and more: missing operands and results whose bytes cannot be counted are refused. Sets scratch_bytes, or deferred.
+/// The operator's infer, and more: missing operands and results whose bytes cannot be counted are refused.
+/// Sets scratch_bytes, or deferred.
 enum pbit_status pbitc_evaluation_infer(struct pbitc_evaluation *evaluation);
 
 /// The operator's evaluate; scratch must have the bytes that pbitc_evaluation_infer asked for.

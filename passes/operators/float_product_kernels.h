@@ -1,8 +1,8 @@
 // The kernels of float_product.c for one kind of processor; included once for each, with these defined:
 // NAMED(name) names a thing of this kind, TARGET is the attribute of its functions, LANES the floats of its
 // vectors; MULTIPLY_ADD(a, b, sum) is a * b + sum of vectors, fused or not; ROWS x VECTORS is the tile of C
-// that its registers hold, WIDE the vectors of a tile of one row, SQUARE the rows and columns of a tile of the
-// transposed product.
+// that its registers hold, WIDE the vectors of a tile of one row, SQUARE the rows and columns of a tile of
+// the transposed product.
 
 typedef float NAMED(vector) __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 #define VECTOR NAMED(vector)

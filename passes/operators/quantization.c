@@ -110,8 +110,7 @@ enum pbit_status infer_quantize_linear(struct pbitc_evaluation *evaluation)
     const struct pbitc_tensor *zero_point = pbitc_input(evaluation, 2);
     int64_t asked = pbitc_node_int(evaluation->node, "output_dtype", PBITC_TYPE_NONE);
     enum pbitc_type type = zero_point ? zero_point->type : PBITC_UINT8;
-    enum pbit_status status =
-        pbitc_require_type(evaluation, 0, PBITC_TYPES_FLOAT | 1 << PBITC_INT32);
+    enum pbit_status status = pbitc_require_type(evaluation, 0, PBITC_TYPES_FLOAT | 1 << PBITC_INT32);
     if (!status)
         status = pbitc_require_type(evaluation, 2, LEVEL_TYPES);
     if (status)

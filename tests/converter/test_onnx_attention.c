@@ -229,14 +229,15 @@ static void check_rotary(bool flat, bool interleaved, bool places)
     for (int h = 0; h < 2; h++)
         for (int t = 0; t < TOKENS; t++)
             for (int i = 0; i < WHOLE; i++) {
-                int pair = interleaved ? i / 2 : i % (TURNED / 2), place = places ? (int)places_of[t] : t;
-                bool second = interleaved ? i % 2 : i >= TURNED / 2;
-                int other = interleaved ? i ^ 1 : (i + TURNED / 2) % TURNED;
                 size_t here = flat ? (size_t)((t * 2 + h) * WHOLE) : (size_t)((h * TOKENS + t) * WHOLE);
-                float turn = second ? sines[place][pair] : -sines[place][pair];
-                float expected =
-                    i >= TURNED ? x[here + (size_t)i]
-                                : x[here + (size_t)i] * cosines[place][pair] + x[here + (size_t)other] * turn;
+                float expected = x[here + (size_t)i];
+                if (i < TURNED) {
+                    int pair = interleaved ? i / 2 : i % (TURNED / 2), place = places ? (int)places_of[t] : t;
+                    bool second = interleaved ? i % 2 : i >= TURNED / 2;
+                    int other = interleaved ? i ^ 1 : (i + TURNED / 2) % TURNED;
+                    float turn = second ? sines[place][pair] : -sines[place][pair];
+                    expected = expected * cosines[place][pair] + x[here + (size_t)other] * turn;
+                }
                 ck_assert_float_eq_tol(y[here + (size_t)i], expected, 1e-6f);
             }
 }
