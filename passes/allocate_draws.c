@@ -42,8 +42,6 @@ struct allocation {
     uint32_t draws;     ///< m, of which the recipe's are factors
     size_t *owner;      ///< by value->index: 1 + the group whose levels the value holds; 0: none
     uint32_t points[POINTS];
-    size_t images, outputs; ///< of the runs that measure, and values per image
-    float *result;          ///< [images][outputs]
 };
 
 // ---- who reads how much
@@ -66,11 +64,6 @@ static void join(struct allocation *allocation, struct group *first, struct grou
     second->joined = (size_t)(first - allocation->groups);
     first->synapses += second->synapses;
     first->fixed |= second->fixed;
-}
-
-static bool is_random(const struct pbitc_node *node)
-{
-    return pbitc_node_is(node, PBITC_OP_PBit) && strcmp(pbitc_node_string(node, "kind", "pbit"), "pbit") == 0;
 }
 
 static double elements_of(const struct pbitc_value *value)
@@ -98,7 +91,7 @@ static double synapses_of(const struct pbitc_node *node)
 
 static void place_node(struct allocation *allocation, const struct pbitc_node *node)
 {
-    if (is_random(node)) {
+    if (pbitc_is_neuron(node, "pbit")) {
         const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(allocation->context, node->name);
         size_t index = allocation->group_count++;
         allocation->groups[index] =
@@ -129,7 +122,7 @@ static enum pbit_status find_groups(struct allocation *allocation)
 {
     struct pbitc_graph *graph = allocation->graph;
     size_t neurons = 0;
-    PBITC_FOR_EACH_NODE(node, graph) neurons += is_random(node);
+    PBITC_FOR_EACH_NODE(node, graph) neurons += pbitc_is_neuron(node, "pbit");
     allocation->groups = pbitc_arena_allocate(graph->arena, neurons, sizeof(*allocation->groups));
     allocation->owner = pbitc_arena_allocate(graph->arena, graph->value_count, sizeof(*allocation->owner));
     if (!allocation->groups || !allocation->owner)
@@ -162,18 +155,11 @@ static bool set_draws(struct allocation *allocation, const struct group *drawing
     return true;
 }
 
-/// Sum of the squared differences of output 0 to the float network's, with the draws that were set.
+/// Mean squared distance of output 0 from the float network's, with the draws that were set.
 static enum pbit_status measure(struct allocation *allocation, double *error)
 {
-    enum pbit_status status =
-        pbitc_calibration_outputs(allocation->graph, allocation->context, "allocate-draws",
-                                  allocation->images, 1, 1, allocation->result);
-    *error = 0;
-    for (size_t i = 0; i < allocation->images * allocation->outputs; i++) {
-        double difference = (double)allocation->result[i] - allocation->context->float_outputs[i];
-        *error += difference * difference;
-    }
-    return status;
+    return pbitc_calibration_error(allocation->graph, allocation->context, "allocate-draws", IMAGES, 1, 1,
+                                   error);
 }
 
 static enum pbit_status measure_groups(struct allocation *allocation)
@@ -401,7 +387,7 @@ static enum pbit_status prepare(struct allocation *allocation, const struct pbit
     for (size_t i = 0; i < sizeof(names) / sizeof(*names) && status == PBIT_OK; i++)
         status = pbitc_pass_run(pbitc_pass_find(names[i]), graph, context, &changed);
     PBITC_FOR_EACH_NODE(node, graph)
-    if (status == PBIT_OK && is_random(node) && !pbitc_node_attribute(node, "rho") &&
+    if (status == PBIT_OK && pbitc_is_neuron(node, "pbit") && !pbitc_node_attribute(node, "rho") &&
         !pbitc_node_set_float(graph, node, "rho", AMPLITUDE))
         return pbitc_out_of_memory(context);
     return status;
@@ -412,13 +398,6 @@ static enum pbit_status allocate(struct allocation *allocation, const struct pbi
     enum pbit_status status = prepare(allocation, ranges);
     if (status != PBIT_OK)
         return status;
-    struct pbitc_graph *graph = allocation->graph;
-    allocation->images = pbitc_calibration_images(allocation->context, IMAGES);
-    allocation->outputs = (size_t)pbitc_shape_elements(&graph->outputs[0]->shape);
-    allocation->result =
-        pbitc_arena_allocate(graph->arena, allocation->images * allocation->outputs, sizeof(float));
-    if (!allocation->result)
-        return pbitc_out_of_memory(allocation->context);
     choose_points(allocation, mean);
     status = find_groups(allocation);
     if (status == PBIT_OK)
@@ -433,9 +412,7 @@ enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_co
     if (!(options->draw_budget > 0) || context->layer_draws || context->calibration->images == 0)
         return PBIT_OK;
     double mean = options->draw_budget / options->samples;
-    struct pbitc_options quiet = *options;
-    quiet.timing = quiet.blame = false;
-    quiet.print_after = NULL;
+    struct pbitc_options quiet = pbitc_quiet_options(options);
     quiet.samples = 1;
     quiet.draws = (uint32_t)fmin(fmax(round(mean), 1), PBIT_DRAWS_LIMIT);
     struct pbitc_calibration calibration = *context->calibration;

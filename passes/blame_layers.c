@@ -23,8 +23,7 @@ struct pbitc_blame_copies {
 
 static bool is_exact(const struct pbitc_node *node)
 {
-    return !pbitc_node_is(node, PBITC_OP_PBit) ||
-           strcmp(pbitc_node_string(node, "kind", "pbit"), "exact") == 0;
+    return !pbitc_node_is(node, PBITC_OP_PBit) || pbitc_is_neuron(node, "exact");
 }
 
 /// NULL when out of memory.
@@ -258,9 +257,7 @@ enum pbit_status pbitc_blame_layers(struct pbitc_blame_copies *copies, struct pb
         return pbitc_out_of_memory(context);
     // Weights are rounded behind exact neurons, so that nothing in them makes up for draws.
     struct pbitc_context quiet = *context;
-    struct pbitc_options options = *context->options;
-    options.blame = options.timing = false;
-    options.print_after = NULL;
+    struct pbitc_options options = pbitc_quiet_options(context->options);
     quiet.options = &options;
     quiet.ranges = copies->rounded_ranges;
     bool changed;

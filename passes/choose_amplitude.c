@@ -22,11 +22,9 @@ enum { CANDIDATES = sizeof(candidates) / sizeof(*candidates) };
 /// Draws as stratified p-bits, and the recipe leaves its amplitude open.
 static bool is_open(struct pbitc_context *context, const struct pbitc_node *node)
 {
-    if (!pbitc_node_is(node, PBITC_OP_PBit) || strcmp(pbitc_node_string(node, "kind", "pbit"), "pbit") != 0 ||
-        strcmp(pbitc_node_string(node, "sampler", "stratified"), "stratified") != 0)
-        return false;
-    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node->name);
-    return !recipe || recipe->rho < 0;
+    return pbitc_is_neuron(node, "pbit") &&
+           strcmp(pbitc_node_string(node, "sampler", "stratified"), "stratified") == 0 &&
+           pbitc_amplitude_is_open(context, node);
 }
 
 static bool set_amplitude(struct pbitc_graph *graph, struct pbitc_context *context, float rho)

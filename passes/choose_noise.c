@@ -7,7 +7,6 @@
 #include "passes/calibration_run.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { IMAGES = 128, SAMPLES = 8 };
 
@@ -20,10 +19,7 @@ static const double TOLERANCE = 1.05;
 /// Is noisy, and the recipe leaves its amplitude open.
 static bool is_open(struct pbitc_context *context, const struct pbitc_node *node)
 {
-    if (!pbitc_node_is(node, PBITC_OP_PBit) || strcmp(pbitc_node_string(node, "kind", "pbit"), "noisy") != 0)
-        return false;
-    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node->name);
-    return !recipe || recipe->rho < 0;
+    return pbitc_is_neuron(node, "noisy") && pbitc_amplitude_is_open(context, node);
 }
 
 static enum pbit_status set_noise(struct pbitc_graph *graph, struct pbitc_context *context, float noise)

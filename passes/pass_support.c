@@ -169,6 +169,25 @@ const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *c
     return NULL;
 }
 
+bool pbitc_is_neuron(const struct pbitc_node *node, const char *kind)
+{
+    return pbitc_node_is(node, PBITC_OP_PBit) && strcmp(pbitc_node_string(node, "kind", "pbit"), kind) == 0;
+}
+
+bool pbitc_amplitude_is_open(const struct pbitc_context *context, const struct pbitc_node *neuron)
+{
+    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, neuron->name);
+    return !recipe || recipe->rho < 0;
+}
+
+struct pbitc_options pbitc_quiet_options(const struct pbitc_options *options)
+{
+    struct pbitc_options quiet = *options;
+    quiet.timing = quiet.blame = false;
+    quiet.print_after = NULL;
+    return quiet;
+}
+
 float pbitc_draw_factor(const struct pbitc_context *context, const char *node)
 {
     const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node);

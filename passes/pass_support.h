@@ -73,6 +73,15 @@ const struct pbitc_range *pbitc_find_range(const struct pbitc_context *context,
 /// What the recipe says of a node, or NULL; marks it as used.
 const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *context, const char *node);
 
+/// A neuron that swap-activations made, of this kind: "pbit", "noisy" or "exact".
+bool pbitc_is_neuron(const struct pbitc_node *node, const char *kind);
+
+/// The recipe leaves the neuron's amplitude to the passes.
+bool pbitc_amplitude_is_open(const struct pbitc_context *context, const struct pbitc_node *neuron);
+
+/// The options for passes that run on a copy of the graph, of which the user is told nothing.
+struct pbitc_options pbitc_quiet_options(const struct pbitc_options *options);
+
 /// A neuron draws m times this many p-bits, as the recipe or else allocate-draws says.
 float pbitc_draw_factor(const struct pbitc_context *context, const char *node);
 

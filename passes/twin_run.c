@@ -76,7 +76,7 @@ static size_t peak_bytes(const struct pbitc_graph *graph, const size_t *last)
 void pbitc_lift_ranges(struct pbitc_graph *graph)
 {
     PBITC_FOR_EACH_NODE(node, graph)
-    if (pbitc_node_is(node, PBITC_OP_PBit) && strcmp(pbitc_node_string(node, "kind", "pbit"), "pbit") == 0) {
+    if (pbitc_is_neuron(node, "pbit")) {
         bool bounded = strcmp(pbitc_node_string(node, "function", "linear"), "linear") != 0 ||
                        pbitc_node_attribute(node, "alpha") || pbitc_node_attribute(node, "beta");
         if (bounded) {

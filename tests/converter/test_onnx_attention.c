@@ -1,10 +1,7 @@
 // Attention and RotaryEmbedding against their definition, written down one number at a time.
-#include "converter/onnx/onnx_import.h"
-#include "passes/interpreter/interpreter.h"
-#include "tests/converter/onnx_builder.h"
+#include "tests/converter/onnx_run.h"
 #include "tests/run_suite.h"
 
-#include <check.h>
 #include <math.h>
 
 enum { FLOAT = 1, INT64 = 7, BOOL = 9 };
@@ -139,26 +136,10 @@ static struct builder make_model(const struct arrays *a, const struct variant *v
 /// Runs a model without inputs; its output is copied into `y`.
 static void run_model(struct builder b, float *y, size_t count)
 {
-    struct pbitc_diagnostics *diagnostics = pbitc_diagnostics_create();
-    struct pbitc_interpreter *interpreter = NULL;
-    struct pbitc_graph *graph = NULL;
-    size_t size;
-    const uint8_t *bytes = builder_pack(&b, &size);
-    enum pbit_status status = pbitc_onnx_import_bytes(bytes, size, NULL, NULL, diagnostics, &graph);
-    if (!status)
-        status = pbitc_interpreter_create(graph, 1, NULL, diagnostics, &interpreter);
-    if (!status)
-        status = pbitc_interpreter_run(interpreter, NULL, NULL, diagnostics);
-    pbitc_diagnostics_print(diagnostics, stderr);
-    ck_assert_int_eq(status, PBIT_OK);
-    const struct pbitc_tensor *output = pbitc_interpreter_value(interpreter, graph->outputs[0]);
-    ck_assert_int_eq(output->type, PBITC_FLOAT32);
-    ck_assert_int_eq(pbitc_shape_elements(&output->shape), (int64_t)count);
+    struct onnx_run run;
+    const struct pbitc_tensor *output = onnx_run_start(&run, &b, PBITC_FLOAT32, (int64_t)count);
     memcpy(y, output->data, count * sizeof(*y));
-    pbitc_interpreter_destroy(interpreter);
-    pbitc_graph_destroy(graph);
-    pbitc_diagnostics_destroy(diagnostics);
-    builder_end(&b);
+    onnx_run_end(&run, &b);
 }
 
 static void check(const struct variant *v)

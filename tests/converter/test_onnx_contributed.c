@@ -1,8 +1,6 @@
 // ONNX Runtime's own operators, which the importer reads as functions of standard ones.
-#include "converter/onnx/onnx_import.h"
-#include "passes/interpreter/interpreter.h"
 #include "passes/operators/operator_support.h"
-#include "tests/converter/onnx_builder.h"
+#include "tests/converter/onnx_run.h"
 #include "tests/run_suite.h"
 
 enum { FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6 };
@@ -34,28 +32,12 @@ static void zero_point(struct builder *b, const char *name, uint8_t level)
 /// Imports and runs the model, whose inputs are all constants; the output must be what is expected.
 static void expect(struct builder *b, int type, const double *expected, int64_t count)
 {
-    struct pbitc_diagnostics *diagnostics = pbitc_diagnostics_create();
-    struct pbitc_interpreter *interpreter = NULL;
-    struct pbitc_graph *graph;
-    size_t size;
+    struct onnx_run run;
     builder_add_output(b, "y");
-    uint8_t *bytes = builder_pack(b, &size);
-    enum pbit_status status = pbitc_onnx_import_bytes(bytes, size, NULL, NULL, diagnostics, &graph);
-    if (!status)
-        status = pbitc_interpreter_create(graph, 1, NULL, diagnostics, &interpreter);
-    if (!status)
-        status = pbitc_interpreter_run(interpreter, NULL, NULL, diagnostics);
-    pbitc_diagnostics_print(diagnostics, stderr);
-    ck_assert_int_eq(status, PBIT_OK);
-    const struct pbitc_tensor *y = pbitc_interpreter_value(interpreter, graph->outputs[0]);
-    ck_assert_int_eq(y->type, type);
-    ck_assert_int_eq(pbitc_shape_elements(&y->shape), count);
+    const struct pbitc_tensor *y = onnx_run_start(&run, b, type, count);
     for (int64_t i = 0; i < count; i++)
         ck_assert_double_eq_tol(pbitc_real_at(y, i), expected[i], 1e-5);
-    pbitc_interpreter_destroy(interpreter);
-    pbitc_graph_destroy(graph);
-    pbitc_diagnostics_destroy(diagnostics);
-    pbitc_arena_destroy(b->arena);
+    onnx_run_end(&run, b);
 }
 #define EXPECT(builder, type, ...)                                                                           \
     expect(builder, type, (const double[]){__VA_ARGS__},                                                     \

@@ -253,6 +253,18 @@ static inline void pass_run(struct pass_case *c, const char *name)
     ck_assert_int_eq(pbitc_graph_verify(c->graph, name, c->diagnostics), PBIT_OK);
 }
 
+/// Runs a pass that finds nothing to do.
+static inline void pass_expect_idle(struct pass_case *c, const char *name)
+{
+    char *before = pass_text(c);
+    pass_run(c, name);
+    char *after = pass_text(c);
+    ck_assert_str_eq(before, after);
+    ck_assert(!c->changed);
+    free(before);
+    free(after);
+}
+
 /// Runs a pass; every output agrees within `tolerance` (relative to 1 + |y|) at the given batches before and
 /// after. Returns whether it changed the graph.
 static inline bool pass_check(struct pass_case *c, const char *name, float tolerance, int64_t largest_batch)

@@ -38,11 +38,7 @@ static double mean_draws(const struct pass_case *c)
 START_TEST(the_budget_is_used_and_kept_to)
 {
     struct pass_case *c = prepare(MEAN, NULL);
-    char *before = pass_text(c);
-    pass_run(c, "allocate-draws");
-    char *after = pass_text(c);
-    ck_assert_str_eq(before, after); // it was a copy that got p-bits
-    ck_assert(!c->changed);
+    pass_expect_idle(c, "allocate-draws"); // it was a copy that got p-bits
     // What is left does not buy the widest layer one more draw.
     ck_assert(mean_draws(c) <= MEAN + 1e-6);
     ck_assert(mean_draws(c) > MEAN - 1);
@@ -51,8 +47,6 @@ START_TEST(the_budget_is_used_and_kept_to)
     ck_assert(draws_of(c, "Relu") >= 1);
     ck_assert(draws_of(c, "Sigmoid") > draws_of(c, "Relu"));
     ck_assert(draws_of(c, "Sigmoid") <= 4 * MEAN);
-    free(before);
-    free(after);
     pass_case_destroy(c);
 }
 END_TEST

@@ -24,17 +24,6 @@ static struct pass_case *prepare(enum pbitc_neuron kind, struct pbitc_layer_reci
     return c;
 }
 
-static void expect_second_run_changes_nothing(struct pass_case *c)
-{
-    char *once = pass_text(c);
-    pass_run(c, "choose-noise");
-    char *twice = pass_text(c);
-    ck_assert_str_eq(once, twice);
-    ck_assert(!c->changed);
-    free(once);
-    free(twice);
-}
-
 static struct pbitc_node *find_neuron(const struct pass_case *c, const char *name)
 {
     PBITC_FOR_EACH_NODE(node, c->graph)
@@ -60,7 +49,7 @@ START_TEST(noise_is_the_largest_that_averages_away)
     float noise = pbitc_node_float(find_neuron(c, "Sigmoid"), "noise", -1);
     ck_assert_float_eq(pbitc_node_float(find_neuron(c, "Tanh"), "noise", -1), noise);
     ck_assert(noise >= 1.0f / 128 && noise <= 1.0f / 8);
-    expect_second_run_changes_nothing(c);
+    pass_expect_idle(c, "choose-noise");
     double least = error_at(c, 0);
     for (float at = 1.0f / 128; at <= noise; at *= 2)
         least = fmin(least, error_at(c, at));
@@ -77,7 +66,7 @@ START_TEST(a_recipe_keeps_its_noise)
     struct pass_case *c = prepare(PBITC_NEURON_NOISY, &recipe);
     ck_assert_float_eq(pbitc_node_float(find_neuron(c, "Tanh"), "noise", -1), 0.3f);
     ck_assert_float_lt(pbitc_node_float(find_neuron(c, "Sigmoid"), "noise", -1), 0.3f);
-    expect_second_run_changes_nothing(c);
+    pass_expect_idle(c, "choose-noise");
     pass_case_destroy(c);
 }
 END_TEST
