@@ -296,20 +296,25 @@ enum pbit_status pbitc_surface_measure(const struct pbitc_surface_request *reque
         .count = count,
         .main_decisions = calloc(request->dataset->images, sizeof(*measurement.main_decisions)),
         .done = done,
+        .quantiles = calloc(request->confidence_count + 1, sizeof(*measurement.quantiles)),
         .priors = calloc(request->draws_count, sizeof(*measurement.priors)),
         .workers = calloc((size_t)request->threads, sizeof(struct pbitc_surface_worker)),
         .unit = pbit_model_output(request->model, 0).scale / (double)PBIT_ONE,
         .main_draws = report->main_cell / request->samples_count,
     };
-    bool good = measurement.main_decisions && measurement.priors && measurement.workers;
+    bool good =
+        measurement.main_decisions && measurement.quantiles && measurement.priors && measurement.workers;
     enum pbit_status status = good ? pbitc_engine_create(request->model, diagnostics, &measurement.engine)
                                    : pbitc_report_memory(diagnostics);
+    for (size_t i = 0; i < request->confidence_count && status == PBIT_OK; i++)
+        measurement.quantiles[i] = pbitc_normal_quantile(request->confidences[i]);
     if (status == PBIT_OK)
         status = measure(&measurement, diagnostics);
     for (int i = 0; measurement.workers && i < request->threads; i++)
         free_worker(&measurement.workers[i], report, request->model->output_count);
     pbitc_engine_destroy(&measurement.engine);
     free(measurement.main_decisions);
+    free(measurement.quantiles);
     free(measurement.priors);
     free(measurement.workers);
     return status;

@@ -48,9 +48,9 @@ static void stop_early(const struct trial *trial, uint32_t done, const int64_t *
     for (size_t i = 0; i < request->confidence_count; i++) {
         size_t index = trial->draws * request->confidence_count + i;
         struct pbitc_surface_stop *stop = &trial->worker->stops[index * seeds + trial->seed];
-        double quantile = pbitc_normal_quantile(request->confidences[i]);
-        if (stop->passes == 0 && (done == request->stop_samples ||
-                                  pbitc_margin_is_sure(margin, measurement->priors[trial->draws], quantile)))
+        if (stop->passes == 0 &&
+            (done == request->stop_samples ||
+             pbitc_margin_is_sure(margin, measurement->priors[trial->draws], measurement->quantiles[i])))
             *stop = (struct pbitc_surface_stop){answer(measurement, sums, done), done};
     }
 }

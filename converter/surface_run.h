@@ -61,6 +61,7 @@ struct pbitc_surface_measurement {
     struct pbitc_engine engine;
     double unit;       ///< value of one unit of a sum of one pass
     size_t main_draws; ///< index of the main cell's m
+    double *quantiles; ///< [confidences] of the normal distribution
     double *priors;    ///< [list of m] variance of the margin that early stops start from, in squared units
     _Atomic size_t finished;
     _Atomic int status; ///< enum pbit_status, the first that is not PBIT_OK
