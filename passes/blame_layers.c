@@ -248,8 +248,7 @@ enum pbit_status pbitc_blame_layers(struct pbitc_blame_copies *copies, struct pb
                         .wanted = wanted,
                         .images = images < IMAGES ? images : IMAGES,
                         .outputs = outputs};
-    size_t nodes = 0;
-    PBITC_FOR_EACH_NODE(node, graph) nodes++;
+    size_t nodes = pbitc_graph_node_count(graph);
     work.now = pbitc_arena_allocate(graph->arena, work.images * outputs, sizeof(float));
     work.clipped = pbitc_arena_allocate(graph->arena, work.images * outputs, sizeof(float));
     work.lines = pbitc_arena_allocate(graph->arena, nodes, sizeof(*work.lines));

@@ -91,9 +91,7 @@ static enum pbit_status start(struct pbitc_context *context, const struct pbitc_
                               struct pbitc_arena *arena, const struct pbitc_twin_run *run,
                               struct pbitc_twin **twin)
 {
-    size_t nodes = 0;
-    PBITC_FOR_EACH_NODE(node, graph)
-    nodes++;
+    size_t nodes = pbitc_graph_node_count(graph);
     struct pbitc_twin *made = pbitc_arena_allocate(arena, 1, sizeof(*made));
     if (!made)
         return pbitc_out_of_memory(context);
@@ -177,9 +175,7 @@ static enum pbit_status run_nodes(struct pbitc_graph *graph, struct pbitc_contex
                                   const struct pbitc_twin_functions *functions)
 {
     const struct pbitc_node *exact = run->exact->graph->first;
-    size_t n = 0, count = 0;
-    PBITC_FOR_EACH_NODE(node, graph)
-    count++;
+    size_t n = 0, count = pbitc_graph_node_count(graph);
     for (struct pbitc_node *node = graph->first; node; node = node->next, exact = exact->next, n++) {
         bool layer = pbitc_is_linear_layer(node);
         enum pbit_status status = pbitc_progress(context, functions->stage, n, count);

@@ -175,8 +175,7 @@ enum pbit_status pbitc_energy_network_of_graph(struct pbitc_graph *graph,
         status = fold(graph, diagnostics);
     if (status != PBIT_OK)
         return status;
-    size_t nodes = 0;
-    PBITC_FOR_EACH_NODE(node, graph) nodes++;
+    size_t nodes = pbitc_graph_node_count(graph);
     network->layers =
         pbitc_arena_allocate(graph->arena, 2 * nodes + graph->output_count, sizeof(*network->layers));
     bool *random = pbitc_arena_allocate(graph->arena, graph->value_count, sizeof(*random));

@@ -45,9 +45,8 @@ struct pbitc_evaluation pbitc_evaluation_of(const struct pbitc_node *node, const
 bool pbitc_inference_create(struct pbitc_inference *inference, const struct pbitc_graph *graph, int threads,
                             struct pbitc_arena *arena)
 {
-    *inference = (struct pbitc_inference){.graph = graph, .threads = threads, .arena = arena};
-    PBITC_FOR_EACH_NODE(node, graph)
-    inference->node_count++;
+    *inference = (struct pbitc_inference){
+        .graph = graph, .node_count = pbitc_graph_node_count(graph), .threads = threads, .arena = arena};
     inference->tensors = pbitc_arena_allocate(arena, graph->value_count, sizeof(*inference->tensors));
     inference->deferred = pbitc_arena_allocate(arena, graph->value_count, sizeof(*inference->deferred));
     inference->nodes = pbitc_arena_allocate(arena, inference->node_count, sizeof(*inference->nodes));

@@ -247,6 +247,13 @@ size_t pbitc_graph_remove_dead_nodes(struct pbitc_graph *graph)
     return removed;
 }
 
+size_t pbitc_graph_node_count(const struct pbitc_graph *graph)
+{
+    size_t count = 0;
+    PBITC_FOR_EACH_NODE(node, graph) count++;
+    return count;
+}
+
 size_t pbitc_graph_use_count(const struct pbitc_graph *graph, const struct pbitc_value *value)
 {
     size_t uses = 0;

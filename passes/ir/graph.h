@@ -179,6 +179,7 @@ size_t pbitc_graph_remove_dead_nodes(struct pbitc_graph *graph);
 bool pbitc_graph_sort(struct pbitc_graph *graph);
 
 /// Reading.
+size_t pbitc_graph_node_count(const struct pbitc_graph *graph);
 size_t pbitc_graph_use_count(const struct pbitc_graph *graph,
                              const struct pbitc_value *value); ///< inputs + graph outputs
 /// The type that an input or output has for its users: 16-bit floats where the model says so, else the
