@@ -38,12 +38,13 @@ enum pbit_cpu pbit_cpu_present(void)
 }
 
 #define KERNELS(cpu)                                                                                         \
-    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu
+    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu,           \
+        pbit_dense_##cpu, pbit_dense_list_##cpu
 
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
     static const struct pbit_engine_kernels kernels[PBIT_CPU_NEON + 1] = {
-        [PBIT_CPU_SCALAR] = {"scalar", "", "", 0, 0, 0, NULL, NULL, NULL, NULL, NULL},
+        [PBIT_CPU_SCALAR] = {.name = "scalar", .instruction = "", .wide_instruction = ""},
 #ifdef __x86_64__
         [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2),
                            &pbit_bit_kernels_avx2},
@@ -94,7 +95,9 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
     if (!operation->packed)
         return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
                sizeof(int16_t);
-    return operation->conv.channels * sizeof(int32_t) + PBIT_ENGINE_INSTANCES * pbit_engine_round_up(padded);
+    size_t bytes = PBIT_ENGINE_INSTANCES * pbit_engine_round_up(padded),
+           listed = pbit_dense_scratch(&operation->dense);
+    return operation->conv.channels * sizeof(int32_t) + (bytes > listed ? bytes : listed);
 }
 
 /// Builds the engine in `memory`, or counts its bytes.
@@ -254,7 +257,7 @@ static const char *instruction_of(const struct pbit_block *block,
         return NULL;
     if (duty == PBIT_BIT_NOTHING)
         return block->engine->bits->instruction;
-    if (operation->single || !operation->packed)
+    if (operation->single || !operation->packed || pbit_dense_is_on_bits(block, operation))
         return "";
     return pbit_conv_is_wide(kernels, &operation->conv, pbit_tensor_levels(&operation->input, block->draws))
                ? kernels->wide_instruction

@@ -25,6 +25,7 @@ struct pbit_engine_operation {
     int single; ///< CONV: `depthwise` is there
     struct pbit_packed_conv conv;
     struct pbit_depthwise depthwise;
+    struct pbit_dense_rows dense; ///< CONV: rows are NULL where there is no way
     struct pbit_padded padded;
     struct pbit_fast_neuron neuron;
     struct pbit_bit_operation bits;
@@ -45,6 +46,8 @@ struct pbit_engine_kernels {
     pbit_depthwise_function *depthwise;
     pbit_fast_neuron_function *draw;
     pbit_fast_maxpool_function *maxpool;
+    pbit_dense_function *dense;
+    pbit_dense_list_function *list;
     const struct pbit_bit_kernels *bits;
 };
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu);
@@ -93,6 +96,17 @@ uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_eng
 /// CONV in all instances.
 void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                          size_t instances);
+/// Fills operation->dense of a packed CONV, where there is a way.
+void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
+                     struct pbit_engine_operation *operation);
+/// Scratch bytes of pbit_block_dense.
+size_t pbit_dense_scratch(const struct pbit_dense_rows *dense);
+/// Whether a CONV reads bits, and there are rows for them.
+int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+/// Such a CONV in all instances.
+void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                      size_t instances, const int32_t *multipliers, uint8_t *scratch);
+
 /// Whether products need wider sums than the kernel has by itself.
 int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
                       uint32_t levels);

@@ -126,6 +126,10 @@ void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engin
     uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
     for (uint32_t k = 0; k < conv->channels; k++)
         multipliers[k] = pbit_level_multiplier(conv->multipliers[k], levels);
+    if (pbit_dense_is_on_bits(block, operation)) {
+        pbit_block_dense(block, operation, instances, multipliers, scratch);
+        return;
+    }
     if (operation->output.height == 1 && operation->output.width == 1) {
         convolve_dense(block, operation, instances, multipliers, scratch);
         return;

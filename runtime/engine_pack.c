@@ -276,6 +276,7 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
             pbit_engine_take(memory, (fan_in + conv->weight_group - 1) / conv->weight_group * channels * 4);
     uint32_t *multipliers = pbit_engine_take(memory, channels * sizeof(*multipliers));
     operation->packed = pack_constants(memory, model, operation);
+    pbit_pack_dense(memory, model, operation);
     if (!memory->base || !operation->packed)
         return;
     segments = (struct segments){.list = list, .fan_in = (uint32_t)fan_in, .group = conv->weight_group};

@@ -45,6 +45,34 @@ typedef void pbit_depthwise_function(const struct pbit_depthwise *packed, const 
 
 pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_avx2, pbit_depthwise_neon;
 
+/// A dense layer with weights of at most 4 bits, for inputs that are 0 or 1. Row k has what input k adds to a
+/// block of outputs, as weight + PBIT_DENSE_EXCESS: byte 2 * i those of outputs i (the lower 4 bits) and
+/// i + 64, byte 2 * i + 1 those of i + 32 and i + 96. After the last input's comes a row of zeros.
+enum { PBIT_DENSE_BLOCK = 128, PBIT_DENSE_EXCESS = 8, PBIT_DENSE_STEP = 16 };
+struct pbit_dense_rows {
+    uint32_t inputs, outputs;
+    const uint8_t *rows;   ///< [block][inputs + 1][PBIT_DENSE_BLOCK / 2]
+    const int32_t *totals; ///< [block][PBIT_DENSE_BLOCK]: what all inputs would give
+};
+
+/// The inputs that are 1, or else those that are 0; PBIT_DENSE_STEP times the row of zeros follows.
+struct pbit_dense_listed {
+    const uint32_t *inputs; ///< [count + PBIT_DENSE_STEP]
+    uint32_t count;
+    int ones;
+};
+
+/// Lists the inputs of a level, 0 or 1, in listed[inputs + PBIT_DENSE_STEP] and returns their number.
+typedef uint32_t pbit_dense_list_function(const uint8_t *levels, uint32_t inputs, uint8_t level,
+                                          uint32_t *listed);
+/// One block of outputs. multipliers: [outputs] M_L; constants: [outputs]; out: [outputs], all blocks.
+typedef void pbit_dense_function(const struct pbit_dense_rows *dense, uint32_t block,
+                                 const struct pbit_dense_listed *listed, const int32_t *multipliers,
+                                 uint32_t shift, const int64_t *constants, int32_t *out);
+
+pbit_dense_list_function pbit_dense_list, pbit_dense_list_avx512, pbit_dense_list_avx2, pbit_dense_list_neon;
+pbit_dense_function pbit_dense, pbit_dense_avx512, pbit_dense_avx2, pbit_dense_neon;
+
 static inline int pbit_pool_is_inside(const struct pbit_operation *pool, const struct pbit_tensor *input,
                                       const struct pbit_tensor *output)
 {

@@ -119,6 +119,7 @@ struct test_file random_network(uint32_t seed)
         last = add_layer(&g, last);
     struct pbit_tensor in = g.program->tensors[last];
     const struct pbit_window whole = {in.height, in.width, 1, 1, 0, 0, 1, 1};
-    generator_add_output(g.program, add_conv(&g, last, whole, 1, 3));
+    uint32_t outputs = generator_chance(&g, 60) ? 3 : (uint32_t)generator_pick(&g, 65, 300);
+    generator_add_output(g.program, add_conv(&g, last, whole, 1, outputs));
     return generator_finish(g.program);
 }

@@ -175,6 +175,69 @@ START_TEST(pools_take_the_largest)
 }
 END_TEST
 
+enum { DENSE_INPUTS = 9000, DENSE_OUTPUTS = 300, DENSE_BLOCKS = 3 };
+
+/// A layer of random weights: in rows as the kernels want them, and by itself.
+struct dense_layer {
+    int8_t weights[DENSE_OUTPUTS][DENSE_INPUTS];
+    uint8_t levels[DENSE_INPUTS];
+    uint32_t listed[DENSE_INPUTS + PBIT_DENSE_STEP];
+    uint8_t rows[DENSE_BLOCKS * (DENSE_INPUTS + 1) * PBIT_DENSE_BLOCK / 2];
+    int32_t totals[DENSE_BLOCKS * PBIT_DENSE_BLOCK], multipliers[DENSE_OUTPUTS], out[DENSE_OUTPUTS];
+    int64_t constants[DENSE_OUTPUTS];
+};
+
+static void fill_dense(struct dense_layer *layer, struct test_random *random, uint32_t inputs,
+                       uint32_t outputs, uint32_t ones)
+{
+    memset(layer, 0, sizeof(*layer));
+    for (uint32_t k = 0; k < inputs; k++)
+        layer->levels[k] = random_word(random) % 100 < ones;
+    for (uint32_t output = 0; output < outputs; output++) {
+        uint32_t at = output % 128;
+        uint8_t *row = layer->rows + output / 128 * ((size_t)inputs + 1) * 64 + at % 32 * 2 + at / 32 % 2;
+        for (uint32_t k = 0; k < inputs; k++, row += 64) {
+            int32_t weight = (int32_t)(random_word(random) >> 28) - 8;
+            layer->weights[output][k] = (int8_t)weight;
+            layer->totals[output] += weight;
+            *row |= (uint8_t)((weight + 8) << (at < 64 ? 0 : 4));
+        }
+        layer->multipliers[output] = (int32_t)(random_word(random) >> 1);
+        layer->constants[output] = (int64_t)(int32_t)random_word(random) * 4;
+    }
+}
+
+START_TEST(dense_layers_add_up_their_weights)
+{
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    if (cpu > pbit_cpu_present() || !pbit_engine_kernels(cpu)->name)
+        return;
+    static struct dense_layer layer;
+    struct test_random random = {11};
+    for (int round = 0; round < 40; round++) {
+        uint32_t inputs = 1 + random_word(&random) % (round % 4 ? 300 : DENSE_INPUTS),
+                 outputs = 1 + random_word(&random) % DENSE_OUTPUTS, shift = random_word(&random) % 40;
+        fill_dense(&layer, &random, inputs, outputs, random_word(&random) % 101);
+        const struct pbit_dense_rows dense = {inputs, outputs, layer.rows, layer.totals};
+        for (uint8_t level = 0; level < 2; level++) {
+            uint32_t count = pbit_engine_kernels(cpu)->list(layer.levels, inputs, level, layer.listed);
+            const struct pbit_dense_listed listed = {layer.listed, count, level};
+            for (uint32_t b = 0; b * PBIT_DENSE_BLOCK < outputs; b++)
+                pbit_engine_kernels(cpu)->dense(&dense, b, &listed, layer.multipliers, shift, layer.constants,
+                                                layer.out);
+            for (uint32_t output = 0; output < outputs; output++) {
+                int64_t sum = 0;
+                for (uint32_t k = 0; k < inputs; k++)
+                    sum += layer.levels[k] * layer.weights[output][k];
+                ck_assert_int_eq(layer.out[output],
+                                 pbit_saturate(pbit_round_shift(sum * layer.multipliers[output], shift) +
+                                               layer.constants[output]));
+            }
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bit_kernels");
@@ -184,6 +247,7 @@ int main(void)
     tcase_add_loop_test(tests, bits_are_those_of_the_exact_comparison, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
+    tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }

@@ -1,0 +1,93 @@
+// Dense layers whose inputs are bits (fast_kernels.h): lays out their weights, and runs them.
+#include "runtime/engine.h"
+
+enum {
+    LARGEST_BITS = 4,
+    ROW = PBIT_DENSE_BLOCK / 2,
+    FEW_OUTPUTS = PBIT_DENSE_BLOCK / 2, ///< that fill half of a block or less are not worth it
+    MANY_INSTANCES = 4,                 ///< where so many share the weights of bytes' products
+};
+
+static uint32_t block_count(const struct pbit_dense_rows *dense)
+{
+    return (dense->outputs + PBIT_DENSE_BLOCK - 1) / PBIT_DENSE_BLOCK;
+}
+
+/// The weight of input k for an output, in the upper or lower half of a byte.
+static void store_weight(uint8_t *row, uint32_t output, int32_t weight)
+{
+    uint32_t quarter = output / (PBIT_DENSE_BLOCK / 4), at = output % (PBIT_DENSE_BLOCK / 4);
+    row[2 * at + quarter % 2] |= (uint8_t)((weight + PBIT_DENSE_EXCESS) << quarter / 2 * 4);
+}
+
+void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
+                     struct pbit_engine_operation *operation)
+{
+    const struct pbit_operation *conv = &operation->operation;
+    struct pbit_dense_rows *dense = &operation->dense;
+    *dense = (struct pbit_dense_rows){0};
+    if (!operation->packed || operation->conv.factored ||
+        operation->output.height * operation->output.width != 1 || operation->padded.copied ||
+        operation->conv.segments != 1 || conv->weight_bits > LARGEST_BITS)
+        return;
+    dense->inputs = (uint32_t)pbit_operation_fan_in(conv, operation->input.channels);
+    dense->outputs = operation->output.channels;
+    size_t block = ((size_t)dense->inputs + 1) * ROW, bytes = block_count(dense) * block;
+    uint8_t *rows = pbit_engine_take(memory, bytes);
+    int32_t *totals = pbit_engine_take(memory, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
+    dense->rows = rows;
+    dense->totals = totals;
+    if (!memory->base)
+        return;
+    memset(rows, 0, bytes);
+    memset(totals, 0, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
+    for (uint32_t output = 0; output < dense->outputs; output++) {
+        uint8_t *row = rows + output / PBIT_DENSE_BLOCK * block;
+        for (uint32_t k = 0; k < dense->inputs; k++, row += ROW) {
+            int32_t weight = pbit_weight_at(model, conv, dense->inputs, output, k);
+            store_weight(row, output % PBIT_DENSE_BLOCK, weight);
+            totals[output] += weight;
+        }
+    }
+}
+
+static size_t list_length(const struct pbit_dense_rows *dense)
+{
+    return (size_t)dense->inputs + PBIT_DENSE_STEP;
+}
+
+size_t pbit_dense_scratch(const struct pbit_dense_rows *dense)
+{
+    return PBIT_ENGINE_INSTANCES * list_length(dense) * sizeof(uint32_t);
+}
+
+int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation)
+{
+    return operation->dense.rows && pbit_tensor_levels(&operation->input, block->draws) == 1 &&
+           (operation->dense.outputs > FEW_OUTPUTS || block->images * block->passes < MANY_INSTANCES);
+}
+
+static struct pbit_dense_listed list_inputs(const struct pbit_engine_kernels *kernels, const uint8_t *levels,
+                                            uint32_t inputs, uint32_t *list)
+{
+    uint32_t ones = kernels->list(levels, inputs, 1, list);
+    if (ones <= inputs / 2)
+        return (struct pbit_dense_listed){list, ones, 1};
+    return (struct pbit_dense_listed){list, kernels->list(levels, inputs, 0, list), 0};
+}
+
+void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                      size_t instances, const int32_t *multipliers, uint8_t *scratch)
+{
+    const struct pbit_dense_rows *dense = &operation->dense;
+    const struct pbit_engine_kernels *kernels = block->engine->kernels;
+    struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
+    for (size_t i = 0; i < instances; i++)
+        listed[i] =
+            list_inputs(kernels, pbit_block_tensor(block, operation->input_index, &operation->input, i),
+                        dense->inputs, (uint32_t *)scratch + i * list_length(dense));
+    for (uint32_t b = 0; b < block_count(dense); b++) // whose weights stay in cache
+        for (size_t i = 0; i < instances; i++)
+            kernels->dense(dense, b, &listed[i], multipliers, operation->operation.shift,
+                           operation->conv.constants, (int32_t *)pbit_block_output(block, operation, i));
+}
