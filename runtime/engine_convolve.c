@@ -19,6 +19,15 @@ static void copy_padded(const struct pbit_engine_operation *operation, const uin
     }
 }
 
+/// pbit_level_multiplier of some channels. The product is at least 0.5 / (2 * levels) away from every
+/// integer, which rounding does not bridge: numbers below 2^32 are rounded by less than 2^-20.
+static void find_multipliers(const uint32_t *multipliers, uint32_t count, uint32_t levels, int32_t *found)
+{
+    double share = 0.5 / levels;
+    for (uint32_t k = 0; k < count; k++)
+        found[k] = (int32_t)((2.0 * (int32_t)multipliers[k] + levels + 0.5) * share);
+}
+
 int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
                       uint32_t levels)
 {
@@ -91,8 +100,7 @@ static void convolve_depthwise(const struct pbit_block *block, const struct pbit
     int32_t *multipliers = (int32_t *)block->scratch;
     uint8_t *scratch =
         block->scratch + pbit_engine_round_up(operation->output.channels * sizeof(*multipliers));
-    for (uint32_t k = 0; k < operation->output.channels; k++)
-        multipliers[k] = pbit_level_multiplier(operation->depthwise.multipliers[k], levels);
+    find_multipliers(operation->depthwise.multipliers, operation->output.channels, levels, multipliers);
     for (size_t i = 0; i < instances; i++) {
         const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, i);
         if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
@@ -124,8 +132,7 @@ void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engin
     }
     int32_t *multipliers = (int32_t *)block->scratch;
     uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
-    for (uint32_t k = 0; k < conv->channels; k++)
-        multipliers[k] = pbit_level_multiplier(conv->multipliers[k], levels);
+    find_multipliers(conv->multipliers, conv->channels, levels, multipliers);
     if (pbit_dense_is_on_bits(block, operation)) {
         pbit_block_dense(block, operation, instances, multipliers, scratch);
         return;

@@ -6,30 +6,48 @@
 
 #define UNROLL _Pragma("GCC unroll 16")
 
-enum { ACCUMULATORS = 16 };
+enum { ACCUMULATORS = 16, CHAINS = 4 };
 
-/// `pixels` x `vectors` accumulators stay in registers while the fan-in runs.
+/// Four levels of each pixel.
+INLINE void add_word(const int pixels, const int vectors, const int wide, const uint8_t *levels,
+                     size_t stride, const int8_t *weights, VECTOR *sums)
+{
+    VECTOR w[2];
+    UNROLL for (int v = 0; v < vectors; v++) w[v] = VECTOR_LOAD(weights + v * LANES * 4);
+    UNROLL for (int p = 0; p < pixels; p++)
+    {
+        VECTOR x = broadcast_word(levels + (size_t)p * stride);
+        UNROLL for (int v = 0; v < vectors; v++) sums[p * vectors + v] =
+            add_products(wide, sums[p * vectors + v], x, w[v]);
+    }
+}
+
+/// `pixels` x `vectors` accumulators stay in registers while the fan-in runs. A single pixel has CHAINS times
+/// as many: each addition waits for the one before it.
 INLINE void tile(const int pixels, const int vectors, const int factored, const int wide,
                  const struct pbit_packed_conv *conv, const int8_t *weights, uint32_t channel,
                  const int32_t *multipliers, uint32_t shift, uint32_t outputs, const struct pbit_pixels *at,
                  uint32_t first)
 {
+    const int chains = pixels == 1 ? CHAINS : 1, size = pixels * vectors;
     VECTOR sums[ACCUMULATORS], totals[ACCUMULATORS];
-    UNROLL for (int i = 0; i < pixels * vectors; i++) sums[i] = totals[i] = VECTOR_ZERO();
+    UNROLL for (int i = 0; i < chains * size; i++) sums[i] = totals[i] = VECTOR_ZERO();
     const uint8_t *in = at->in + first * at->in_stride;
     for (uint32_t s = 0; s < conv->segments; s++) {
         const struct pbit_segment *segment = &conv->segment[s];
         const uint8_t *levels = in + segment->offset;
-        for (uint32_t word = 0; word < segment->words; word++, levels += 4, weights += vectors * LANES * 4) {
-            VECTOR w[2];
-            UNROLL for (int v = 0; v < vectors; v++) w[v] = VECTOR_LOAD(weights + v * LANES * 4);
-            UNROLL for (int p = 0; p < pixels; p++)
+        uint32_t word = 0;
+        for (; pixels == 1 && word + CHAINS <= segment->words; word += CHAINS, levels += 4 * CHAINS)
+            UNROLL for (int c = 0; c < CHAINS; c++, weights += vectors * LANES * 4)
+                add_word(pixels, vectors, wide, levels + 4 * c, 0, weights, sums + c * size);
+        for (; word < segment->words; word++, levels += 4, weights += vectors * LANES * 4)
+            add_word(pixels, vectors, wide, levels, at->in_stride, weights, sums);
+        if (s + 1 == conv->segments || (factored && segment->ends_group))
+            UNROLL for (int i = size; i < chains * size; i++)
             {
-                VECTOR x = broadcast_word(levels + (size_t)p * at->in_stride);
-                UNROLL for (int v = 0; v < vectors; v++) sums[p * vectors + v] =
-                    add_products(wide, sums[p * vectors + v], x, w[v]);
+                sums[i % size] = VECTOR_ADD(sums[i % size], sums[i]);
+                sums[i] = VECTOR_ZERO();
             }
-        }
         if (factored && segment->ends_group) {
             const int32_t *factors = conv->factors + (size_t)segment->group * conv->channels + channel;
             UNROLL for (int v = 0; v < vectors; v++)
