@@ -44,8 +44,10 @@ void pbitc_copy_mapped(struct pbitc_evaluation *evaluation, const void *fill)
     for (int i = 0; i < rank; map += output->shape.dims[i], i++)
         maps[i] = map;
     pbitc_strides(&input->shape, strides);
-    int64_t rows = pbitc_extent(&output->shape, 0, rank - 1);
-    for (int64_t row = 0; row < rows; row++) {
+    int64_t rows = pbitc_extent(&output->shape, 0, rank - 1), last = PBITC_OUTSIDE;
+    size_t row_bytes = (size_t)width * bytes;
+    unsigned char *to = output->data;
+    for (int64_t row = 0; row < rows; row++, to += row_bytes) {
         int64_t offset = 0;
         bool inside = true;
         for (int i = 0; i < rank - 1; i++) {
@@ -53,9 +55,13 @@ void pbitc_copy_mapped(struct pbitc_evaluation *evaluation, const void *fill)
             offset += maps[i][index[i]] * strides[i];
         }
         const unsigned char *from = input->data;
-        copy_mapped_row((unsigned char *)output->data + (size_t)(row * width) * bytes,
-                        inside ? from + (size_t)offset * bytes : from, inside, maps[rank - 1], width, fill,
-                        bytes);
+        offset = inside ? offset : PBITC_OUTSIDE;
+        if (row && offset == last)
+            memcpy(to, to - row_bytes, row_bytes);
+        else
+            copy_mapped_row(to, inside ? from + (size_t)offset * bytes : from, inside, maps[rank - 1], width,
+                            fill, bytes);
+        last = offset;
         for (int i = rank - 2; i >= 0 && ++index[i] == output->shape.dims[i]; i--)
             index[i] = 0;
     }
