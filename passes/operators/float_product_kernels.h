@@ -35,23 +35,32 @@ static inline __attribute__((always_inline)) TARGET void NAMED(tile)(const int r
 
 TILE(block, ROWS, VECTORS)
 TILE(block_narrow, ROWS, 1)
+TILE(four, 4, VECTORS)
+TILE(four_narrow, 4, 1)
 TILE(pair, 2, VECTORS)
 TILE(pair_narrow, 2, 1)
+TILE(pair_wide, 2, WIDE / 2)
 TILE(row, 1, VECTORS)
 TILE(row_narrow, 1, 1)
 TILE(row_wide, 1, WIDE)
 
-/// All rows of `vectors` (1, VECTORS or, for a single row, WIDE) vectors of C.
+/// All rows of `vectors` (1, VECTORS, WIDE / 2 for two rows or WIDE for a single one) vectors of C.
 static void NAMED(strip)(int64_t rows, int vectors, struct product p)
 {
     for (int step; rows > 0; rows -= step, p.a += step * p.a_stride, p.c += step * p.c_stride) {
-        step = rows >= ROWS ? ROWS : rows >= 2 ? 2 : 1;
+        step = rows >= ROWS ? ROWS : rows >= 4 ? 4 : rows >= 2 ? 2 : 1;
         if (vectors == 1)
-            (step == ROWS ? NAMED(block_narrow) : step == 2 ? NAMED(pair_narrow) : NAMED(row_narrow))(&p);
-        else if (vectors == WIDE)
-            NAMED(row_wide)(&p);
+            (step == ROWS ? NAMED(block_narrow)
+             : step == 4  ? NAMED(four_narrow)
+             : step == 2  ? NAMED(pair_narrow)
+                          : NAMED(row_narrow))(&p);
+        else if (vectors == VECTORS)
+            (step == ROWS ? NAMED(block)
+             : step == 4  ? NAMED(four)
+             : step == 2  ? NAMED(pair)
+                          : NAMED(row))(&p);
         else
-            (step == ROWS ? NAMED(block) : step == 2 ? NAMED(pair) : NAMED(row))(&p);
+            (step == 2 ? NAMED(pair_wide) : NAMED(row_wide))(&p);
     }
 }
 
@@ -91,16 +100,29 @@ static void NAMED(strip_partial)(int64_t rows, int64_t columns, struct product p
     }
 }
 
-static void NAMED(multiply_add)(int64_t rows, int64_t columns, struct product p)
+/// One or two rows are wide tiles, where there are as many columns: a narrow one would wait for its sums.
+static void NAMED(strips)(int64_t rows, int64_t columns, struct product p)
 {
+    int wide = rows == 1 ? WIDE : rows == 2 ? WIDE / 2 : VECTORS;
     for (int64_t width; columns > 0; columns -= width, p.b += width, p.c += width) {
-        int vectors = rows == 1 && columns >= WIDE * LANES ? WIDE : columns >= VECTORS * LANES ? VECTORS : 1;
+        int vectors = columns >= wide * LANES ? wide : columns >= VECTORS * LANES ? VECTORS : 1;
         width = vectors * LANES;
         if (columns >= width)
             NAMED(strip)(rows, vectors, p);
         else
             NAMED(strip_partial)(rows, columns, p);
     }
+}
+
+static void NAMED(multiply_add)(int64_t rows, int64_t columns, struct product p)
+{
+    int64_t rest = rows % ROWS % 4;
+    rest = rest == 3 || columns < WIDE / 2 * LANES ? 0 : rest;
+    NAMED(strips)(rows - rest, columns, p);
+    p.a += (rows - rest) * p.a_stride;
+    p.c += (rows - rest) * p.c_stride;
+    if (rest)
+        NAMED(strips)(rest, columns, p);
 }
 
 /// Partial sums of `rows` x `columns` elements of A times B transposed, while k runs to a multiple of
