@@ -14,10 +14,16 @@ enum {
 /// as much as this many outputs need to read an element.
 static const double ELEMENT_COST = 12, LINE_COST = 256;
 
+/// Zeros between two lines: the padding after one is the padding before the next.
+static int64_t gap(const struct pbitc_window *window)
+{
+    return window->pad_begin[2] > window->pad_end[2] ? window->pad_begin[2] : window->pad_end[2];
+}
+
 static bool suits(const struct pbitc_window *window, int64_t outputs, int64_t line)
 {
     for (int i = 0; i < PBITC_SPATIAL; i++)
-        if (window->stride[i] != 1)
+        if (window->stride[i] != 1 || window->pad_begin[i] < 0 || window->pad_end[i] < 0)
             return false;
     if (window->input[0] != 1 || window->output[0] != 1 || window->kernel[0] != 1 || window->output_size == 0)
         return false;
@@ -28,7 +34,7 @@ static bool suits(const struct pbitc_window *window, int64_t outputs, int64_t li
 bool pbitc_direct_convolution_plan(const struct pbitc_window *window, int64_t channels, int64_t outputs,
                                    struct pbitc_direct_convolution *plan)
 {
-    int64_t line = window->input[2] + window->pad_begin[2] + window->pad_end[2];
+    int64_t line = window->input[2] + gap(window);
     int64_t reach = (window->kernel[1] - 1) * window->dilation[1];
     if (!suits(window, outputs, line))
         return false;
@@ -51,18 +57,20 @@ bool pbitc_direct_convolution_plan(const struct pbitc_window *window, int64_t ch
         __builtin_mul_overflow(strip, lines * line + SLACK, &results) ||
         __builtin_add_overflow(slab, results, &floats))
         return false;
-    plan->scratch_floats = (size_t)floats + SLACK;
+    plan->slack = SLACK + window->pad_end[2];
+    plan->scratch_floats = (size_t)(floats + plan->slack);
     return true;
 }
 
 void pbitc_direct_convolution_offsets(const struct pbitc_direct_convolution *plan, int64_t *offsets)
 {
     const struct pbitc_window *window = plan->window;
+    int64_t first = plan->padded ? gap(window) - window->pad_begin[2] : 0;
     for (int64_t channel = 0; channel < plan->channels; channel++)
         for (int64_t y = 0; y < window->kernel[1]; y++)
             for (int64_t x = 0; x < window->kernel[2]; x++)
-                *offsets++ =
-                    channel * plan->plane + y * window->dilation[1] * plan->line + x * window->dilation[2];
+                *offsets++ = first + channel * plan->plane + y * window->dilation[1] * plan->line +
+                             x * window->dilation[2];
 }
 
 /// Padded lines first..first+count-1 of one channel.
@@ -70,7 +78,7 @@ static void lay_out_channel(const struct pbitc_direct_convolution *plan, const f
                             int64_t count, float *slab)
 {
     const struct pbitc_window *window = plan->window;
-    int64_t width = window->input[2], begin = window->pad_begin[2];
+    int64_t width = window->input[2], begin = gap(window);
     for (int64_t i = 0; i < count; i++, slab += plan->line) {
         int64_t y = first + i - window->pad_begin[1];
         memset(slab, 0, (size_t)plan->line * sizeof(*slab));
@@ -113,12 +121,12 @@ void pbitc_direct_convolution_run(const struct pbitc_direct_convolution *plan, c
     int64_t lines = window->output[1] - first < plan->lines ? window->output[1] - first : plan->lines;
     int64_t reach = (window->kernel[1] - 1) * window->dilation[1];
     const float *slab = plan->padded ? scratch : input + first * plan->line;
-    float *results = plan->padded ? scratch + plan->channels * plan->plane + SLACK : scratch;
+    float *results = plan->padded ? scratch + plan->channels * plan->plane + plan->slack : scratch;
     for (int64_t channel = 0; plan->padded && channel < plan->channels; channel++)
         lay_out_channel(plan, input + channel * window->input_size, first, lines + reach,
                         scratch + channel * plan->plane);
     if (plan->padded)
-        memset(scratch + plan->channels * plan->plane, 0, SLACK * sizeof(*scratch));
+        memset(scratch + plan->channels * plan->plane, 0, (size_t)plan->slack * sizeof(*scratch));
     for (int64_t o = 0; o < plan->outputs; o += STRIP)
         convolve_strip(plan, offsets, first, lines, plan->outputs - o < STRIP ? plan->outputs - o : STRIP,
                        slab, weights + o * depth, bias ? bias + o : NULL, output + o * window->output_size,

@@ -12,6 +12,7 @@ struct pbitc_direct_convolution {
     int64_t lines;             ///< output lines of a block
     int64_t blocks;            ///< blocks of an image
     int64_t line, plane;       ///< floats of a padded line, of a channel of the padded lines
+    int64_t slack;             ///< zeros after the last channel
     bool padded;               ///< else the input serves as it is
     size_t scratch_floats;     ///< for each thread
 };
