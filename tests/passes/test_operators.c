@@ -52,6 +52,20 @@ static struct conv_case random_conv(void)
     return k;
 }
 
+/// Its window sees the whole image: one output position, a dense layer.
+static struct conv_case random_dense_conv(void)
+{
+    struct conv_case k = random_conv();
+    k.channels = random_between(1, 40);
+    k.outputs = random_between(1, 70);
+    memset(k.pads, 0, sizeof(k.pads));
+    for (int i = 0; i < 2; i++) {
+        k.dilations[i] = k.output[i] = 1;
+        k.input[i] = k.kernel[i];
+    }
+    return k;
+}
+
 /// One output of the convolution, by its definition.
 static double naive_conv(const struct conv_case *k, const float *x, const float *w, int64_t image, int64_t o,
                          int64_t y, int64_t z)
@@ -83,7 +97,7 @@ static void set_conv_attributes(struct node_case *c, const struct conv_case *k)
 START_TEST(conv_agrees_with_its_definition)
 {
     for (int round = 0; round < ROUNDS; round++) {
-        struct conv_case k = random_conv();
+        struct conv_case k = round % 5 ? random_conv() : random_dense_conv();
         struct node_case c = case_create("Conv");
         int64_t channels = k.groups * k.channels, outputs = k.groups * k.outputs;
         struct pbitc_shape in = SHAPE(k.images, channels, k.input[0], k.input[1]);
@@ -113,7 +127,7 @@ END_TEST
 START_TEST(conv_transpose_is_the_adjoint_of_conv)
 {
     for (int round = 0; round < ROUNDS; round++) {
-        struct conv_case k = random_conv();
+        struct conv_case k = round % 5 ? random_conv() : random_dense_conv();
         struct node_case c = case_create("ConvTranspose");
         int64_t channels = k.groups * k.channels, outputs = k.groups * k.outputs, extra[2];
         struct pbitc_shape small = SHAPE(k.images, outputs, k.output[0], k.output[1]);
@@ -143,6 +157,55 @@ START_TEST(conv_transpose_is_the_adjoint_of_conv)
         ck_assert_double_eq_tol(left, right, 1e-4 * (1 + fabs(left)));
         free(x);
         case_destroy(&c);
+    }
+}
+END_TEST
+
+/// Runs the same ConvTranspose of a random shape in float and in double.
+START_TEST(conv_transpose_is_the_same_in_double)
+{
+    enum { ELEMENTS = 2 * 4 * 5 * 5 * 5 + 4 * 3 * 4 * 4 * 4 + 12 };
+    for (int round = 0; round < ROUNDS; round++) {
+        int dimensions = (int)random_between(1, 3);
+        int64_t groups = random_between(1, 4), strides[3], dilations[3], pads[6] = {0};
+        groups = groups == 3 ? 4 : groups;
+        struct pbitc_shape in = {2 + dimensions, {2, 4}},
+                           weights = {2 + dimensions, {4, random_between(1, 3)}};
+        for (int i = 0; i < dimensions; i++) {
+            in.dims[2 + i] = random_between(1, 5);
+            weights.dims[2 + i] = random_between(1, 4);
+            strides[i] = random_between(1, 5);
+            dilations[i] = random_between(1, 4);
+            pads[i] = random_between(0, (weights.dims[2 + i] - 1) * dilations[i]) / 2;
+            pads[dimensions + i] = pads[i] ? random_between(0, pads[i]) : 0;
+        }
+        int64_t sizes[3] = {pbitc_shape_elements(&in), pbitc_shape_elements(&weights),
+                            weights.dims[1] * groups};
+        float values[ELEMENTS];
+        fill_random(values, sizes[0] + sizes[1] + sizes[2]);
+        struct node_case cases[2] = {case_create("ConvTranspose"), case_create("ConvTranspose")};
+        const struct pbitc_tensor *results[2];
+        for (int wide = 0; wide < 2; wide++) {
+            struct node_case *c = &cases[wide];
+            enum pbitc_type type = wide ? PBITC_FLOAT64 : PBITC_FLOAT32;
+            void *data[3] = {case_input(c, type, in), case_constant(c, type, weights),
+                             case_constant(c, type, SHAPE(sizes[2]))};
+            const float *from = values;
+            for (int i = 0; i < 3; from += sizes[i++])
+                pbitc_convert(type, data[i], PBITC_FLOAT32, from, sizes[i]);
+            case_node(c, 1);
+            ck_assert(pbitc_node_set_int(c->graph, c->node, "group", groups));
+            ck_assert(pbitc_node_set_ints(c->graph, c->node, "strides", strides, (size_t)dimensions));
+            ck_assert(pbitc_node_set_ints(c->graph, c->node, "dilations", dilations, (size_t)dimensions));
+            ck_assert(pbitc_node_set_ints(c->graph, c->node, "pads", pads, 2 * (size_t)dimensions));
+            results[wide] = case_run(c);
+        }
+        ck_assert(pbitc_shape_equal(&results[0]->shape, &results[1]->shape));
+        for (int64_t i = 0; i < pbitc_shape_elements(&results[0]->shape); i++)
+            ck_assert_double_eq_tol((double)((const float *)results[0]->data)[i],
+                                    ((const double *)results[1]->data)[i], 1e-5);
+        case_destroy(&cases[0]);
+        case_destroy(&cases[1]);
     }
 }
 END_TEST
@@ -939,6 +1002,7 @@ static TCase *products(void)
     TCase *tcase = tcase_create("products");
     tcase_add_test(tcase, conv_agrees_with_its_definition);
     tcase_add_test(tcase, conv_transpose_is_the_adjoint_of_conv);
+    tcase_add_test(tcase, conv_transpose_is_the_same_in_double);
     tcase_add_test(tcase, conv_pads_by_itself);
     tcase_add_test(tcase, gemm_agrees_with_its_definition);
     tcase_add_test(tcase, gemm_of_integers_refuses_fractions);
