@@ -342,10 +342,10 @@ static void clear_padding(const struct stage *stage, uint32_t plane)
 {
     const struct pbit_tensor *output = &stage->neuron->output;
     struct pbit_bit_grid grid = stage->neuron->bits.grid;
-    for (size_t i = 0; i < stage->instances; i++) {
-        uint8_t *at = stage->out.first + plane * stage->out.stride + i * area_of(grid);
-        for (uint32_t y = 0; y < output->height; y++)
-            for (uint32_t x = output->width; x < grid.width; x++) // few
+    uint8_t *at = stage->out.first + plane * stage->out.stride;
+    for (size_t i = 0; i < stage->instances; i++, at += area_of(grid)) {
+        for (uint32_t x = output->width; x < grid.width; x++) // few
+            for (uint32_t y = 0; y < output->height; y++)
                 at[(size_t)y * grid.width + x] = 0;
         memset(at + (size_t)output->height * grid.width, 0,
                (size_t)(grid.height - output->height) * grid.width);
@@ -388,37 +388,47 @@ static void run_fixed(struct stage *stage)
     const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
                                          neuron->bits.grid.width, stride};
     prepare_all_random(stage);
-    for (size_t i = 0; i < stage->instances; i++) {
-        if (!same || i % block->passes == 0)
-            pbit_bit_transpose_32(
-                &shape, (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, i),
-                stage->scratch.z);
+    for (size_t first = 0, shared = same ? block->passes : 1; first < stage->instances; first += shared) {
+        pbit_bit_transpose_32(
+            &shape, (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first),
+            stage->scratch.z);
         for (uint32_t k = 0; k < output->channels; k++) {
             struct pbit_bit_draw draw = {.z = stage->scratch.z + k * stride};
             complete(stage, k, &draw);
-            draw_instance(stage, &draw, k, i);
+            for (size_t i = first; i < first + shared; i++)
+                draw_instance(stage, &draw, k, i);
         }
     }
 }
 
-/// Planes to one byte per neuron, for operations that are not on bits.
+/// Bit j goes to byte j: first where it was in that byte, then to its bottom.
+static uint64_t spread_bits(uint8_t bits)
+{
+    uint64_t spread = bits * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+    return (spread + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);
+}
+
+/// Planes to one byte per neuron, for operations that are not on bits. What a group writes beyond its
+/// channels the next one writes again, but for the last of the tensor.
 static void write_levels(const struct stage *stage, size_t instance, uint8_t *out)
 {
     const struct pbit_tensor *output = &stage->neuron->output;
     struct pbit_bit_grid grid = stage->neuron->bits.grid;
-    uint32_t channels = output->channels;
+    const uint8_t *end = out + pbit_tensor_elements(output);
+    size_t stride = stage->out.stride;
+    uint32_t channels = output->channels, group = stage->group;
     for (uint32_t y = 0; y < output->height; y++)
         for (uint32_t x = 0; x < output->width; x++, out += channels) {
             const uint8_t *column = stage->out.first + instance * area_of(grid) + (size_t)y * grid.width + x;
-            for (uint32_t first = 0; first < channels; first += stage->group, column += stage->out.stride) {
-                // Bit j goes to byte j: first where it was in that byte, then to its bottom.
-                uint64_t bits = *column * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
-                bits = (bits + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);
-                if (channels - first >= sizeof(bits))
-                    memcpy(out + first, &bits, sizeof(bits));
-                else
-                    memcpy(out + first, &bits, channels - first);
+            uint32_t first = 0;
+            for (; first < channels && end - out >= (ptrdiff_t)(first + 8);
+                 first += group, column += stride) {
+                uint64_t bits = spread_bits(*column);
+                memcpy(out + first, &bits, sizeof(bits));
             }
+            for (; first < channels; first += group, column += stride)
+                for (uint32_t j = 0; j < group && first + j < channels; j++)
+                    out[first + j] = *column >> j & 1;
         }
 }
 

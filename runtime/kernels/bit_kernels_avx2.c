@@ -57,6 +57,18 @@ INLINE INTEGERS load_noise(const uint16_t *random, uint32_t order)
     return _mm256_cvtepi16_epi32(v);
 }
 
+/// v' of FORMAT.md, from v - 32768.
+INLINE INTEGERS stretch(INTEGERS noise, int rho)
+{
+    __m256i moved = _mm256_srai_epi32(_mm256_mullo_epi32(noise, _mm256_set1_epi32(rho)), 8);
+    return _mm256_add_epi32(moved, _mm256_set1_epi32(32768));
+}
+
+INLINE MASK less(INTEGERS a, INTEGERS b)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
+}
+
 INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
 {
     __m256i ones = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)plane)),

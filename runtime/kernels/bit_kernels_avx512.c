@@ -59,6 +59,18 @@ INLINE INTEGERS load_noise(const uint16_t *random, uint32_t order)
     return _mm512_cvtepi16_epi32(v);
 }
 
+/// v' of FORMAT.md, from v - 32768.
+INLINE INTEGERS stretch(INTEGERS noise, int rho)
+{
+    __m512i moved = _mm512_srai_epi32(_mm512_mullo_epi32(noise, _mm512_set1_epi32(rho)), 8);
+    return _mm512_add_epi32(moved, _mm512_set1_epi32(32768));
+}
+
+INLINE MASK less(INTEGERS a, INTEGERS b)
+{
+    return _mm512_cmplt_epi32_mask(a, b);
+}
+
 INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
 {
     __mmask16 ones = _mm_test_epi8_mask(_mm_loadu_si128((const __m128i *)plane), _mm_set1_epi8((char)bit));

@@ -70,10 +70,15 @@ INLINE void tile(const int channels, const int vectors, const struct part *part,
 
 /// LANES columns of a channel from column i on: which bits are 1, and which of them floats cannot tell.
 /// Linear neurons have theta(u) = u, others a straight piece by the upper bits of u; v' is off by less than 1
-/// where its rounding is left out.
+/// where its rounding is left out. Linear neurons that read z need no floats.
 INLINE MASK compare(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
                     size_t i, MASK *unclear)
 {
+    if (linear && terms == 0) {
+        *unclear = 0;
+        return less(stretch(load_noise(draw->random + i, draw->order), (int)draw->rho),
+                    load_integers(draw->z + i));
+    }
     FLOATS z = set_float(draw->offset), margin = set_float(draw->margin);
     if (terms == 0)
         z = to_float(clamp(load_integers(draw->z + i)));
