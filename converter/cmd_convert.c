@@ -2,7 +2,7 @@
 #include "converter/command.h"
 #include "converter/conversion_summary.h"
 #include "converter/data/readers.h"
-#include "converter/energy/energy_constants.h"
+#include "converter/energy_budget.h"
 #include "converter/file.h"
 #include "converter/float_model.h"
 #include "converter/options.h"
@@ -38,6 +38,11 @@ static const struct pbitc_option options[] = {
      "draws per synapse and image, on average: each layer draws what it\nneeds, all together D; m is D / T "
      "then, if --draws does not say",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, draw_budget_text), .required = false},
+    {"energy-budget", 0, "E",
+     "nJ per image, all passes, as 'pbitc energy' counts: each layer draws\nwhat it needs, and an image "
+     "takes "
+     "no more than E",
+     PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, energy_budget_text), .required = false},
     {"target-drop", 0, "X",
      "find the cheapest m, bits of weights and shares of draws that lose\nno more than X (0..1) of the float "
      "model's accuracy; half of DATA\ncalibrates, the other half checks. Options given stay as they are",
@@ -191,6 +196,7 @@ static enum pbit_status settle(struct pbitc_conversion *conversion)
                             "--draw-budget: with T = %" PRId64 " the budget has to be in %" PRId64
                             "..%" PRId64,
                             arguments->samples, arguments->samples, arguments->samples * PBIT_DRAWS_LIMIT);
+    arguments->budget.mean = mean;
     if (arguments->draws == 0)
         arguments->draws = arguments->draw_budget_text ? (int64_t)round(mean)
                            : recipe->draws > 0         ? recipe->draws
@@ -225,6 +231,7 @@ static enum pbit_status choose_recipe(struct pbitc_conversion *conversion, struc
     arguments->weights = search->best->weights;
     arguments->draws = search->best->draws;
     arguments->draw_budget = search->best->draw_budget;
+    arguments->budget.mean = arguments->draw_budget / (double)arguments->samples;
     return PBIT_OK;
 }
 
@@ -252,6 +259,16 @@ static enum pbit_status make(struct pbitc_conversion *conversion, const struct p
     return status == PBIT_OK ? finish(conversion, &made) : status;
 }
 
+static enum pbit_status make_for_energy(struct pbitc_conversion *conversion)
+{
+    struct pbitc_energy_budget budget;
+    enum pbit_status status = pbitc_energy_budget_open(conversion, &budget);
+    if (status == PBIT_OK)
+        status = make(conversion, NULL);
+    pbitc_energy_budget_close(&budget);
+    return status;
+}
+
 static enum pbit_status convert(struct pbitc_conversion *conversion, struct pbitc_search *search)
 {
     enum pbit_status status =
@@ -274,6 +291,8 @@ static enum pbit_status convert(struct pbitc_conversion *conversion, struct pbit
         status = read_images(conversion);
     if (status == PBIT_OK)
         status = settle(conversion);
+    if (status == PBIT_OK && conversion->arguments->energy_budget_text)
+        return make_for_energy(conversion);
     if (status == PBIT_OK && conversion->arguments->target_text)
         status = choose_recipe(conversion, search);
     bool refused = conversion->arguments->target_text && !search->best;
@@ -311,10 +330,15 @@ static bool parse_without(const char *list, uint64_t *without)
 /// Reads the numbers that are no whole ones; false after a message for each that is wrong.
 static bool read_numbers(struct pbitc_convert_arguments *arguments)
 {
-    const char *budget = arguments->draw_budget_text, *target = arguments->target_text;
+    const char *budget = arguments->draw_budget_text, *energy = arguments->energy_budget_text,
+               *target = arguments->target_text;
     bool good = true;
     if (budget && !(pbitc_parse_real(budget, &arguments->draw_budget) && arguments->draw_budget >= 1)) {
         pbitc_usage_error(usage.name, "--draw-budget: '%s' is not a number from 1 on", budget);
+        good = false;
+    }
+    if (energy && !(pbitc_parse_real(energy, &arguments->energy_budget) && arguments->energy_budget > 0)) {
+        pbitc_usage_error(usage.name, "--energy-budget: '%s' is not a number above 0", energy);
         good = false;
     }
     if (target &&
@@ -342,10 +366,16 @@ static bool check_together(const struct pbitc_convert_arguments *arguments)
         mistake = "--blame needs the images of --calibrate";
     else if (arguments->target_text && !arguments->calibrate)
         mistake = "--target-drop needs the images of --calibrate";
-    else if (arguments->target_text && (arguments->draws || arguments->draw_budget_text))
-        mistake = "--target-drop chooses the draws: leave out --draws and --draw-budget";
-    else if (!arguments->target_text && (arguments->preset >= 0 || arguments->constants))
-        mistake = "--preset and --constants belong to --target-drop";
+    else if (arguments->energy_budget_text && !arguments->calibrate)
+        mistake = "--energy-budget needs the images of --calibrate";
+    else if (arguments->target_text &&
+             (arguments->draws || arguments->draw_budget_text || arguments->energy_budget_text))
+        mistake = "--target-drop chooses the draws: leave out --draws, --draw-budget and --energy-budget";
+    else if (arguments->energy_budget_text && (arguments->draws || arguments->draw_budget_text))
+        mistake = "--energy-budget chooses the draws: leave out --draws and --draw-budget";
+    else if (!arguments->target_text && !arguments->energy_budget_text && !arguments->draw_budget_text &&
+             (arguments->preset >= 0 || arguments->constants))
+        mistake = "--preset and --constants belong to --target-drop and the budgets";
     else if (arguments->preset >= 0 && arguments->constants)
         mistake = "--preset and --constants exclude each other";
     if (mistake)

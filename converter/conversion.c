@@ -58,6 +58,8 @@ static void write_metadata(struct pbitc_json *json, const struct pbitc_conversio
     pbitc_json_integer(json, "samples", arguments->samples);
     if (arguments->draw_budget > 0)
         pbitc_json_real(json, "draw_budget", arguments->draw_budget);
+    if (arguments->energy_budget > 0)
+        pbitc_json_real(json, "energy_budget", arguments->energy_budget);
     pbitc_json_string(json, "neuron", pbitc_neuron_names[arguments->neuron]);
     pbitc_json_string(json, "sampler", pbitc_sampler_choices[arguments->sampler]);
     if (arguments->without)
@@ -107,7 +109,7 @@ static struct pbitc_options pass_options(const struct pbitc_conversion *conversi
         .group = (int)arguments->group,
         .draws = (uint32_t)arguments->draws,
         .samples = (uint32_t)arguments->samples,
-        .draw_budget = arguments->draw_budget,
+        .budget = arguments->budget,
         .neuron = (enum pbitc_neuron)arguments->neuron,
         .sampler = samplers[arguments->sampler],
         .threads = pbitc_threads(arguments->threads),

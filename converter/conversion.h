@@ -12,8 +12,9 @@
 struct pbitc_convert_arguments {
     struct pbitc_texts shapes;
     const char *output, *calibrate, *recipe, *write_recipe, *without, *print_after;
-    const char *draw_budget_text, *target_text, *constants;
-    double draw_budget, target; ///< read from the above; 0 and -1: not given
+    const char *draw_budget_text, *energy_budget_text, *target_text, *constants;
+    double draw_budget, energy_budget, target; ///< read from the above
+    struct pbitc_budget budget;                ///< that they come to
     int64_t weights, group, draws, samples, threads;
     int neuron;  ///< enum pbitc_neuron
     int sampler; ///< index into pbitc_sampler_choices

@@ -11,7 +11,8 @@ struct pbitc_made {
     struct pbitc_converted converted;
 };
 
-/// `model` is what libpbit makes of the result. Errors: MEMORY.
+/// `model` is what libpbit makes of the result. Errors: MEMORY, those of
+/// reading --constants.
 enum pbit_status pbitc_conversion_summarize(const struct pbitc_conversion *conversion,
                                             const struct pbitc_made *made, const struct pbit_model *model);
 

@@ -219,6 +219,7 @@ static enum pbit_status try_recipe(struct work *work, int64_t weights, int64_t d
     arguments.weights = weights;
     arguments.draws = draws;
     arguments.draw_budget = budget;
+    arguments.budget.mean = budget / (double)arguments.samples;
     struct pbitc_conversion conversion = *work->conversion;
     struct pbitc_diagnostics *scratch = pbitc_diagnostics_create();
     struct pbitc_graph *graph = pbitc_graph_clone(conversion.model.graph);

@@ -1,8 +1,9 @@
-// allocate-draws: shares a budget of draws per synapse out over the layers. A draw of a layer costs as many
-// accumulations as synapses read it, and brings down the error of the network's output by what is measured
-// here on the calibration images, without labels: each layer draws alone, the others are exact. These errors
-// add up nearly, and the sum is what the shares lower. Ranges belong to the
-// draws, so this comes before `calibrate`, on a copy of the graph that is calibrated for the mean budget.
+// allocate-draws: shares a budget of draws or of energy out over the layers. A draw of a layer costs as many
+// accumulations as synapses read it, or what the budget's price says, and brings down the error of the
+// network's output by what is measured here on the calibration images, without labels: each layer draws
+// alone, the others are exact. These errors add up nearly, and the sum is what the shares lower. Ranges
+// belong to the draws, so this comes before `calibrate`, on a copy of the graph that is calibrated for what
+// all layers could draw alike.
 #include "passes/pass_support.h"
 
 #include "passes/calibration_run.h"
@@ -20,11 +21,13 @@ enum {
 static const float AMPLITUDE = 0.5f;
 /// Errors fall at least so slowly, 1/L^e, and at most so fast.
 static const double LEAST_EXPONENT = 0.25, MOST_EXPONENT = 2.5;
+/// Draws that cost less than this share of the budget count as costing so much.
+static const double NEGLIGIBLE_PRICE = 1e-8;
 
 /// Neurons that draw alike: one layer, or those that a Concat joins.
 struct group {
     size_t joined;          ///< index of the group it has become part of; itself when of none
-    double synapses;        ///< accumulations per draw and image
+    double *prices;         ///< [PBIT_DRAWS_LIMIT + 1], by draws
     bool fixed;             ///< by a recipe
     uint32_t draws, before; ///< per pass; now, and before the step that is tried
     uint32_t best;          ///< those of the run with the least error
@@ -36,9 +39,11 @@ struct allocation {
     struct pbitc_context *context;
     struct group *groups;
     size_t group_count;
-    double left;        ///< accumulations of the budget that nobody has
+    double left;        ///< of the budget, that nobody has
+    double least_price; ///< of one draw, as far as gains are compared
     uint32_t most;      ///< draws of one group
     double least_error; ///< of the runs with all groups drawing
+    double power;       ///< mean square of the float network's outputs
     uint32_t draws;     ///< m, of which the recipe's are factors
     size_t *owner;      ///< by value->index: 1 + the group whose levels the value holds; 0: none
     uint32_t points[POINTS];
@@ -62,7 +67,8 @@ static void join(struct allocation *allocation, struct group *first, struct grou
     if (first == second)
         return;
     second->joined = (size_t)(first - allocation->groups);
-    first->synapses += second->synapses;
+    for (uint32_t draws = 0; draws <= PBIT_DRAWS_LIMIT; draws++)
+        first->prices[draws] += second->prices[draws];
     first->fixed |= second->fixed;
 }
 
@@ -89,19 +95,37 @@ static double synapses_of(const struct pbitc_node *node)
     }
 }
 
+/// The group pays for what the node does with its draws.
+static void add_prices(const struct allocation *allocation, struct group *group,
+                       const struct pbitc_node *node)
+{
+    const struct pbitc_budget *budget = &allocation->context->options->budget;
+    double synapses = synapses_of(node);
+    for (uint32_t draws = 1; draws <= PBIT_DRAWS_LIMIT; draws++)
+        group->prices[draws] +=
+            budget->price ? budget->price(budget->price_state, node->name, draws) : synapses * draws;
+}
+
+static bool place_neuron(struct allocation *allocation, const struct pbitc_node *node)
+{
+    const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(allocation->context, node->name);
+    size_t index = allocation->group_count++;
+    struct group *group = &allocation->groups[index];
+    *group = (struct group){.joined = index, .fixed = recipe && recipe->draws > 0, .draws = 1};
+    group->prices =
+        pbitc_arena_allocate(allocation->graph->arena, PBIT_DRAWS_LIMIT + 1, sizeof(*group->prices));
+    if (!group->prices)
+        return false;
+    if (group->fixed)
+        group->draws = (uint32_t)fmaxf(roundf(recipe->draws * (float)allocation->draws), 1);
+    add_prices(allocation, group, node);
+    allocation->owner[node->outputs[0]->index] = index + 1;
+    return true;
+}
+
+/// Something else than a neuron.
 static void place_node(struct allocation *allocation, const struct pbitc_node *node)
 {
-    if (pbitc_is_neuron(node, "pbit")) {
-        const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(allocation->context, node->name);
-        size_t index = allocation->group_count++;
-        allocation->groups[index] =
-            (struct group){.joined = index, .fixed = recipe && recipe->draws > 0, .draws = 1};
-        if (allocation->groups[index].fixed)
-            allocation->groups[index].draws =
-                (uint32_t)fmaxf(roundf(recipe->draws * (float)allocation->draws), 1);
-        allocation->owner[node->outputs[0]->index] = index + 1;
-        return;
-    }
     struct group *first = NULL;
     bool hands_on = pbitc_is_movement(node) || pbitc_node_is(node, PBITC_OP_MaxPool) ||
                     pbitc_node_is(node, PBITC_OP_GlobalMaxPool) || pbitc_node_is(node, PBITC_OP_Concat);
@@ -109,7 +133,7 @@ static void place_node(struct allocation *allocation, const struct pbitc_node *n
         struct group *group = find_group(allocation, node->inputs[i]);
         if (!group)
             continue;
-        group->synapses += synapses_of(node);
+        add_prices(allocation, group, node);
         if (hands_on && first)
             join(allocation, first, group);
         first = first ? first : group;
@@ -127,7 +151,13 @@ static enum pbit_status find_groups(struct allocation *allocation)
     allocation->owner = pbitc_arena_allocate(graph->arena, graph->value_count, sizeof(*allocation->owner));
     if (!allocation->groups || !allocation->owner)
         return pbitc_out_of_memory(allocation->context);
-    PBITC_FOR_EACH_NODE(node, graph) place_node(allocation, node);
+    PBITC_FOR_EACH_NODE(node, graph)
+    {
+        if (!pbitc_is_neuron(node, "pbit"))
+            place_node(allocation, node);
+        else if (!place_neuron(allocation, node))
+            return pbitc_out_of_memory(allocation->context);
+    }
     return PBIT_OK;
 }
 
@@ -208,22 +238,28 @@ static double total_error(const struct allocation *allocation)
     return sum;
 }
 
-/// What one draw more (step 1) or less (-1) changes the error by, per accumulation.
-static double error_per_synapse(const struct allocation *allocation, const struct group *group, int step)
+/// What one draw more (step 1) or less (-1) costs.
+static double price_of_step(const struct group *group, int step)
+{
+    return group->prices[group->draws + (uint32_t)step] - group->prices[group->draws];
+}
+
+/// What the step changes the error by, as a share of its price.
+static double error_per_price(const struct allocation *allocation, const struct group *group, int step)
 {
     double change = error_of(allocation, group, group->draws + (uint32_t)step) -
                     error_of(allocation, group, group->draws);
-    return fabs(change) / (group->synapses + 1);
+    return fabs(change) / fmax(fabs(price_of_step(group, step)), allocation->least_price);
 }
 
 static void change_draws(struct allocation *allocation, struct group *group, int step)
 {
+    allocation->left -= price_of_step(group, step);
     group->draws += (uint32_t)step;
-    allocation->left -= step * group->synapses;
 }
 
-/// Gives draws away while the budget lasts, each where the error falls most per accumulation; none to
-/// group `except`.
+/// Gives draws away while the budget lasts, each where the error falls most for its price; none to group
+/// `except`.
 static void spend(struct allocation *allocation, size_t except)
 {
     for (;;) {
@@ -232,9 +268,9 @@ static void spend(struct allocation *allocation, size_t except)
         for (size_t i = 0; i < allocation->group_count; i++) {
             struct group *group = &allocation->groups[i];
             if (!is_free(group, i) || i == except || group->draws >= allocation->most ||
-                group->synapses > allocation->left)
+                price_of_step(group, 1) > allocation->left)
                 continue;
-            double gain = error_per_synapse(allocation, group, 1);
+            double gain = error_per_price(allocation, group, 1);
             if (gain > most) {
                 most = gain;
                 best = group;
@@ -246,7 +282,7 @@ static void spend(struct allocation *allocation, size_t except)
     }
 }
 
-/// Takes draws back until the budget is kept to, each where the error rises least per accumulation.
+/// Takes draws back until the budget is kept to, each where the error rises least for its price.
 static void save(struct allocation *allocation, size_t except)
 {
     while (allocation->left < 0) {
@@ -256,7 +292,7 @@ static void save(struct allocation *allocation, size_t except)
             struct group *group = &allocation->groups[i];
             if (!is_free(group, i) || i == except || group->draws == 1)
                 continue;
-            double loss = error_per_synapse(allocation, group, -1);
+            double loss = error_per_price(allocation, group, -1);
             if (loss < least) {
                 least = loss;
                 best = group;
@@ -303,17 +339,22 @@ static enum pbit_status verify(struct allocation *allocation)
     return status;
 }
 
+/// All draw `mean`, rounded down; what the fraction would cost is left.
 static void start_alike(struct allocation *allocation, double mean)
 {
-    allocation->left = 0;
+    double budget = allocation->context->options->budget.spare;
+    allocation->left = budget;
     allocation->most = (uint32_t)fmin(fmax(round(MOST_TIMES * mean), 1), PBIT_DRAWS_LIMIT);
     for (size_t i = 0; i < allocation->group_count; i++) {
         struct group *group = &allocation->groups[i];
         if (!is_free(group, i))
             continue;
-        group->draws = (uint32_t)fmax(mean, 1);
-        allocation->left += (mean - group->draws) * group->synapses;
+        group->draws = (uint32_t)fmin(fmax(mean, 1), PBIT_DRAWS_LIMIT);
+        budget += group->prices[group->draws];
+        if (mean > group->draws)
+            allocation->left += (mean - group->draws) * price_of_step(group, 1);
     }
+    allocation->least_price = NEGLIGIBLE_PRICE * budget;
 }
 
 /// From the same draws for all to the least sum of errors that single steps lead to. The sum is a guess: runs
@@ -355,7 +396,10 @@ static enum pbit_status keep(const struct allocation *allocation, struct pbitc_g
         const char *name = pbitc_arena_copy_string(graph->arena, node->name, strlen(node->name));
         if (!draws || !name)
             return pbitc_out_of_memory(context);
-        *draws = (struct pbitc_layer_draws){name, (float)group->draws / (float)context->options->draws, NULL};
+        *draws = (struct pbitc_layer_draws){
+            .node = name,
+            .factor = (float)group->draws / (float)context->options->draws,
+            .relative_error = sqrt(error_of(allocation, group, group->draws) / allocation->power)};
         *end = draws;
         end = &draws->next;
     }
@@ -393,11 +437,23 @@ static enum pbit_status prepare(struct allocation *allocation, const struct pbit
     return status;
 }
 
+static void find_power(struct allocation *allocation)
+{
+    const struct pbitc_context *context = allocation->context;
+    size_t count = pbitc_calibration_images(context, IMAGES) *
+                   (size_t)pbitc_shape_elements(&allocation->graph->outputs[0]->shape);
+    for (size_t i = 0; i < count; i++)
+        allocation->power += (double)context->float_outputs[i] * context->float_outputs[i] / (double)count;
+    if (!(allocation->power > 0))
+        allocation->power = 1;
+}
+
 static enum pbit_status allocate(struct allocation *allocation, const struct pbitc_range *ranges, double mean)
 {
     enum pbit_status status = prepare(allocation, ranges);
     if (status != PBIT_OK)
         return status;
+    find_power(allocation);
     choose_points(allocation, mean);
     status = find_groups(allocation);
     if (status == PBIT_OK)
@@ -409,9 +465,9 @@ enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_co
 {
     (void)changed; // what is chosen stands in the context
     const struct pbitc_options *options = context->options;
-    if (!(options->draw_budget > 0) || context->layer_draws || context->calibration->images == 0)
+    double mean = options->budget.mean;
+    if (!(mean > 0) || context->layer_draws || context->calibration->images == 0)
         return PBIT_OK;
-    double mean = options->draw_budget / options->samples;
     struct pbitc_options quiet = pbitc_quiet_options(options);
     quiet.samples = 1;
     quiet.draws = (uint32_t)fmin(fmax(round(mean), 1), PBIT_DRAWS_LIMIT);

@@ -33,14 +33,22 @@ struct pbitc_layer_recipe {
     bool used;       ///< set when a node of this name was found
 };
 
+/// What allocate-draws shares out over the layers.
+struct pbitc_budget {
+    double mean;  ///< draws per pass that all layers could afford alike; 0: no budget, every layer draws m
+    double spare; ///< what would be left then, in the unit of the price
+    /// What `draws` draws cost in the layer of this name, which makes them or reads them; it does not fall
+    /// with their number. NULL: accumulations.
+    double (*price)(const void *state, const char *layer, uint32_t draws);
+    const void *price_state;
+};
+
 struct pbitc_options {
     int weight_bits;  ///< b_w, 1..8
     int group;        ///< 0 = one scale per output channel
     uint32_t draws;   ///< default m of the file
     uint32_t samples; ///< default T of the file
-    /// Draws per synapse (of those that read p-bits, on average) and image, T passes together, that
-    /// allocate-draws shares out over the layers; 0: every layer draws m.
-    double draw_budget;
+    struct pbitc_budget budget;
     enum pbitc_neuron neuron;
     enum pbit_sampler sampler; ///< iid or stratified
     int threads;
@@ -67,6 +75,9 @@ struct pbitc_range {
 struct pbitc_layer_draws {
     const char *node;
     float factor; ///< it draws m times so many p-bits
+    /// Root mean square of what these draws alone are expected to change the network's output by, as a share
+    /// of the output's.
+    double relative_error;
     struct pbitc_layer_draws *next;
 };
 

@@ -13,7 +13,7 @@ struct cost {
     double weights, once, pass, recall; ///< recall: in every pass but the first
 };
 
-static uint32_t draws_of(const struct pbitc_energy_layer *layer, uint32_t draws)
+uint32_t pbitc_energy_draws(const struct pbitc_energy_layer *layer, uint32_t draws)
 {
     // As pbit_tensor_levels of the runtime.
     uint32_t levels = (draws * layer->draw_factor + PBITC_ENERGY_UNIT_FACTOR / 2) / PBITC_ENERGY_UNIT_FACTOR;
@@ -62,8 +62,8 @@ static double neuron(const struct pbitc_energy_constants *constants, const struc
                      uint32_t draws)
 {
     if (layer->output_bits == PBITC_ENERGY_PBITS)
-        return constants->activation +
-               draws_of(layer, draws) * (constants->random + constants->compare + constants->memory);
+        return constants->activation + pbitc_energy_draws(layer, draws) *
+                                           (constants->random + constants->compare + constants->memory);
     double noise =
         layer->noisy ? constants->random + constants->add * layer->output_bits / PBITC_ENERGY_FULL_BITS : 0;
     return constants->activation + noise + layer->output_bits * constants->memory;
@@ -79,7 +79,7 @@ static struct cost cost_of_layer(const struct pbitc_energy_network *network,
     case PBITC_ENERGY_SYNAPSES:
         cost.weights = (double)layer->memory_bits * constants->weight_memory;
         pass = layer->input_bits == PBITC_ENERGY_PBITS
-                   ? binary_synapse(network, constants, layer, draws_of(layer, draws))
+                   ? binary_synapse(network, constants, layer, pbitc_energy_draws(layer, draws))
                    : multibit_synapse(network, constants, layer, layer->input_bits, layer->weight_bits);
         pass *= (double)layer->macs;
         break;
@@ -131,7 +131,7 @@ double pbitc_energy_mean_draws(const struct pbitc_energy_network *network, uint3
         if (layer->kind != PBITC_ENERGY_SYNAPSES || layer->input_bits != PBITC_ENERGY_PBITS)
             continue;
         synapses += (double)layer->macs;
-        accumulations += (double)layer->macs * draws_of(layer, draws);
+        accumulations += (double)layer->macs * pbitc_energy_draws(layer, draws);
     }
     return synapses > 0 ? accumulations / synapses : 0;
 }

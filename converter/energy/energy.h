@@ -70,6 +70,8 @@ struct pbitc_energy pbitc_energy_of_layer(const struct pbitc_energy_network *net
                                           const struct pbitc_energy_constants *constants, uint32_t draws);
 struct pbitc_energy pbitc_energy_of_pbits(const struct pbitc_energy_network *network,
                                           const struct pbitc_energy_constants *constants, uint32_t draws);
+/// Draws per pass of the p-bits that a layer makes or reads.
+uint32_t pbitc_energy_draws(const struct pbitc_energy_layer *layer, uint32_t draws);
 /// Accumulations per pass and synapse that reads p-bits: what each draws, weighted by those who read it. 0
 /// when there are no p-bits.
 double pbitc_energy_mean_draws(const struct pbitc_energy_network *network, uint32_t draws);

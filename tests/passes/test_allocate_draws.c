@@ -11,7 +11,7 @@ static struct pass_case *prepare(double budget, struct pbitc_layer_recipe *recip
     pass_random_state = 3;
     struct pass_case *c = pass_case_create();
     c->options.draws = MEAN;
-    c->options.draw_budget = budget;
+    c->options.budget.mean = budget;
     c->options.recipe = recipe;
     c->options.recipe_count = recipe ? 1 : 0;
     struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 8)), 8, WIDE);
@@ -94,14 +94,59 @@ START_TEST(a_recipe_keeps_its_draws)
 }
 END_TEST
 
-START_TEST(passes_share_the_budget)
+enum { DEAR = 1000, SPARE = DEAR + DEAR / 2 };
+
+/// Draws of "Sigmoid" are dear, those of the others next to nothing.
+static double price_by_name(const void *state, const char *layer, uint32_t draws)
 {
-    struct pass_case *c = prepare(2 * MEAN, NULL);
-    c->options.samples = 2;
+    (void)state;
+    double price = strcmp(layer, "Sigmoid") == 0                              ? DEAR
+                   : strcmp(layer, "Relu") == 0 || strcmp(layer, "Tanh") == 0 ? 1
+                                                                              : 0;
+    return price * draws;
+}
+
+START_TEST(draws_follow_their_price)
+{
+    struct pass_case *c = prepare(MEAN, NULL);
+    c->options.budget.price = price_by_name;
     pass_run(c, "allocate-draws");
-    ck_assert(mean_draws(c) <= MEAN + 1e-6);
-    ck_assert(mean_draws(c) > MEAN - 1);
+    double spent = DEAR * draws_of(c, "Sigmoid") + draws_of(c, "Relu") + draws_of(c, "Tanh");
+    ck_assert(spent <= (DEAR + 2) * MEAN + 1e-3);
+    ck_assert(draws_of(c, "Relu") > MEAN);
+    ck_assert(draws_of(c, "Tanh") > MEAN);
     pass_case_destroy(c);
+}
+END_TEST
+
+START_TEST(what_is_spare_is_spent_and_no_more)
+{
+    struct pass_case *c = prepare(MEAN, NULL);
+    c->options.budget.price = price_by_name;
+    c->options.budget.spare = SPARE;
+    pass_run(c, "allocate-draws");
+    double spent = DEAR * draws_of(c, "Sigmoid") + draws_of(c, "Relu") + draws_of(c, "Tanh");
+    ck_assert(spent <= (DEAR + 2) * MEAN + SPARE + 1e-3);
+    ck_assert(draws_of(c, "Sigmoid") > MEAN);
+    pass_case_destroy(c);
+}
+END_TEST
+
+START_TEST(errors_that_are_expected_fall_with_the_budget)
+{
+    double before = 1e9;
+    for (int times = 1; times <= 4; times *= 2) {
+        struct pass_case *c = prepare(times * MEAN, NULL);
+        pass_run(c, "allocate-draws");
+        double sum = 0;
+        for (const struct pbitc_layer_draws *draws = c->context.layer_draws; draws; draws = draws->next) {
+            ck_assert(draws->relative_error > 0 && draws->relative_error < 1);
+            sum += draws->relative_error * draws->relative_error;
+        }
+        ck_assert(sum < before);
+        before = sum;
+        pass_case_destroy(c);
+    }
 }
 END_TEST
 
@@ -110,7 +155,7 @@ START_TEST(layers_that_a_concat_joins_draw_alike)
     pass_random_state = 3;
     struct pass_case *c = pass_case_create();
     c->options.draws = MEAN;
-    c->options.draw_budget = 1.15 * MEAN;
+    c->options.budget.mean = 1.15 * MEAN;
     struct pbitc_value *x = pass_input(c, SHAPE(1, 2, 6, 6));
     struct pbitc_value *a = pass_node(c, "Relu", pass_conv(c, x, SHAPE(3, 2, 3, 3), 1, 1), NULL, NULL);
     struct pbitc_value *b = pass_node(c, "Sigmoid", pass_conv(c, x, SHAPE(2, 2, 3, 3), 1, 1), NULL, NULL);
@@ -132,4 +177,5 @@ START_TEST(layers_that_a_concat_joins_draw_alike)
 END_TEST
 
 PASS_MAIN("allocate-draws", the_budget_is_used_and_kept_to, outputs_come_nearer_to_the_float_network,
-          a_recipe_keeps_its_draws, passes_share_the_budget, layers_that_a_concat_joins_draw_alike)
+          a_recipe_keeps_its_draws, draws_follow_their_price, what_is_spare_is_spent_and_no_more,
+          errors_that_are_expected_fall_with_the_budget, layers_that_a_concat_joins_draw_alike)

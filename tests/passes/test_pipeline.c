@@ -88,14 +88,14 @@ START_TEST(what_is_left_out_is_missed)
     struct pass_case *all = prepare(NULL);
     all->options.weight_bits = 3;
     all->options.draws = 4;
-    all->options.draw_budget = BUDGET;
+    all->options.budget.mean = BUDGET;
     ck_assert_int_eq(pbitc_pipeline_run(all->graph, &all->context), PBIT_OK);
     for (size_t i = 0; i < count; i++) {
         struct pass_case *c = prepare(NULL);
         char *text = NULL;
         c->options.weight_bits = 3;
         c->options.draws = 4;
-        c->options.draw_budget = BUDGET;
+        c->options.budget.mean = BUDGET;
         c->options.print_after = "all";
         c->options.talk = open_memstream(&text, &size);
         ck_assert_int_eq(pbitc_leave_out(&c->options, &passes[i]), passes[i].optional);
@@ -122,7 +122,7 @@ START_TEST(every_failed_allocation_is_survived)
         struct failing_allocator failing;
         failing_allocator_start(&failing, SIZE_MAX);
         struct pass_case *c = prepare(&failing.allocator);
-        c->options.draw_budget = BUDGET;
+        c->options.budget.mean = BUDGET;
         failing.calls_left = calls;
         enum pbit_status status = pbitc_pipeline_run(c->graph, &c->context);
         done = status == PBIT_OK;

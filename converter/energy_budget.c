@@ -1,0 +1,107 @@
+#include "converter/energy_budget.h"
+
+#include "converter/data/readers.h"
+#include "converter/report/report_layers.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { PROBE_IMAGES = 16 };
+
+/// Passes and steps that take time and change no number of draws, weights or bits.
+static const char *const unneeded[] = {"allocate-draws",  "choose-amplitude", "compensate-rounding",
+                                       "refine-rounding", "match-gains",      "correct-bias"};
+
+/// Of one layer, in nJ per image.
+static double price(const void *state, const char *name, uint32_t draws)
+{
+    const struct pbitc_energy_budget *budget = state;
+    double sum = 0;
+    for (size_t i = 0; i < budget->network.layer_count; i++) {
+        struct pbitc_energy_layer layer = budget->network.layers[i];
+        if (strcmp(layer.name, name) != 0)
+            continue;
+        layer.draw_factor = PBITC_ENERGY_UNIT_FACTOR;
+        sum += pbitc_energy_total(pbitc_energy_of_layer(&budget->network, &layer, &budget->constants, draws),
+                                  budget->samples);
+    }
+    return sum;
+}
+
+static double energy_of(const struct pbitc_energy_budget *budget, uint32_t draws)
+{
+    return pbitc_energy_total(pbitc_energy_of_pbits(&budget->network, &budget->constants, draws),
+                              budget->samples);
+}
+
+/// The network of a file made for it.
+static enum pbit_status find_network(const struct pbitc_conversion *conversion,
+                                     struct pbitc_energy_budget *budget)
+{
+    struct pbitc_conversion probe = *conversion;
+    struct pbitc_convert_arguments arguments = *conversion->arguments;
+    arguments.draws = 1; // sums of many draws may overflow
+    struct pbitc_options options = {.without = conversion->without};
+    for (size_t i = 0; i < sizeof(unneeded) / sizeof(*unneeded); i++)
+        pbitc_leave_out(&options, pbitc_pass_find(unneeded[i]));
+    probe.without = options.without;
+    size_t images = conversion->dataset->images < PROBE_IMAGES ? conversion->dataset->images : PROBE_IMAGES;
+    struct pbitc_graph *graph = pbitc_graph_clone(conversion->model.graph);
+    if (!graph)
+        return pbitc_report_memory(conversion->diagnostics);
+    struct pbitc_converted converted;
+    struct pbit_model model;
+    enum pbit_status status = pbitc_conversion_run(&probe, &arguments, graph, images, true, &converted);
+    if (status == PBIT_OK)
+        status = pbit_model_open(&model, converted.file, converted.bytes);
+    if (status == PBIT_OK) {
+        size_t count;
+        const struct pbitc_report_layer *layers = pbitc_report_layers_describe(budget->arena, &model, &count);
+        if (!layers ||
+            !pbitc_energy_network_of_layers(layers, count, PBITC_ENERGY_EXACT, PBITC_ENERGY_ACTIVITY,
+                                            budget->arena, &budget->network))
+            status = pbitc_report_memory(conversion->diagnostics);
+    }
+    pbitc_graph_destroy(graph);
+    return status;
+}
+
+static enum pbit_status choose_draws(const struct pbitc_conversion *conversion,
+                                     const struct pbitc_energy_budget *budget)
+{
+    struct pbitc_convert_arguments *arguments = conversion->arguments;
+    double limit = arguments->energy_budget, least = energy_of(budget, 1);
+    if (least > limit)
+        return pbitc_report(conversion->diagnostics, PBIT_ERROR_RANGE, NULL, NULL, 0,
+                            "raise it, or take fewer passes or bits of weights",
+                            "--energy-budget: %g nJ are too few: with one draw per neuron and T = %" PRIu32
+                            " an image takes %.6g nJ (%s)",
+                            limit, budget->samples, least, budget->constants.name);
+    uint32_t draws = 1;
+    while (draws < PBIT_DRAWS_LIMIT && energy_of(budget, draws + 1) <= limit)
+        draws++;
+    arguments->draws = draws;
+    arguments->budget = (struct pbitc_budget){
+        .mean = draws, .spare = limit - energy_of(budget, draws), .price = price, .price_state = budget};
+    return PBIT_OK;
+}
+
+enum pbit_status pbitc_energy_budget_open(struct pbitc_conversion *conversion,
+                                          struct pbitc_energy_budget *budget)
+{
+    const struct pbitc_convert_arguments *arguments = conversion->arguments;
+    *budget = (struct pbitc_energy_budget){.samples = (uint32_t)arguments->samples};
+    budget->arena = pbitc_arena_create(NULL);
+    if (!budget->arena)
+        return pbitc_report_memory(conversion->diagnostics);
+    enum pbit_status status = pbitc_energy_constants_choose(
+        arguments->preset, arguments->constants, budget->arena, conversion->diagnostics, &budget->constants);
+    if (status == PBIT_OK)
+        status = find_network(conversion, budget);
+    return status == PBIT_OK ? choose_draws(conversion, budget) : status;
+}
+
+void pbitc_energy_budget_close(struct pbitc_energy_budget *budget)
+{
+    pbitc_arena_destroy(budget->arena);
+}
