@@ -46,6 +46,7 @@ LABEL_SMOOTHING = 0.1
 EXPORT_EVERY = 5  # epochs
 # x = (pixel / 255 - MEAN) / STD for every channel
 MEAN = 0.5
+GREY = 128  # the pixel that is nearly 0 for the network
 STD = 0.25
 CHANNELS = (3, 32, 64, 128)
 HIDDEN = 1024
@@ -74,8 +75,8 @@ class OrthogonalMomentum(torch.optim.Optimizer):
     alike. With AdamW the same network needs several times as many epochs.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
-        super().__init__(parameters, {"lr": lr})
+    def __init__(self, parameters: Iterable[Tensor], lr: float, decay: float) -> None:
+        super().__init__(parameters, {"lr": lr, "decay": decay})
 
     @staticmethod
     def orthogonalize(matrix: Tensor) -> Tensor:
@@ -100,6 +101,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
                 matrix = (parameter.grad + MOMENTUM * momentum).flatten(1)
                 scale = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
                 update = self.orthogonalize(matrix).reshape(parameter.shape)
+                parameter.mul_(1 - group["lr"] * group["decay"])
                 parameter.add_(update, alpha=-group["lr"] * scale)
 
 
@@ -225,10 +227,21 @@ def normalize(images: Tensor) -> Tensor:
     return (images.float() / 255 - MEAN) / STD
 
 
-def augment(padded: Tensor, generator: torch.Generator) -> Tensor:
+def hide_squares(images: Tensor, side: int, generator: torch.Generator) -> None:
+    """Make a square of every image [N,32,32,3] grey (Cutout, DeVries and Taylor 2017).
+
+    Its place is random; up to all but one of its rows and columns may be outside.
+    """
+    first = torch.randint(1 - side, 32, (2, len(images), 1), generator=generator)
+    inside = (torch.arange(32) >= first) & (torch.arange(32) < first + side)
+    images[inside[0, :, :, None] & inside[1, :, None, :]] = GREY
+
+
+def augment(padded: Tensor, square: int, generator: torch.Generator) -> Tensor:
     """Cut a 32x32 window at random from images [N,H,W,3]; mirror half of them.
 
-    Returns uint8 [N,3,32,32] in channels-last order.
+    Hides a square of `square` pixels a side. Returns uint8 [N,3,32,32] in
+    channels-last order.
     """
     count = len(padded)
     shifts = torch.randint(2 * PADDING + 1, (2, count), generator=generator)
@@ -239,22 +252,29 @@ def augment(padded: Tensor, generator: torch.Generator) -> Tensor:
         mirrored[:, None], pixels.flip(0), pixels
     )
     image = torch.arange(count)[:, None, None]
-    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    images = padded[image, rows[:, :, None], columns[:, None, :]]
+    if square:
+        hide_squares(images, square, generator)
+    return images.permute(0, 3, 1, 2)
 
 
 class Training:
     """A network with its optimizers, schedules and checkpoint."""
 
     def __init__(
-        self, model: nn.Sequential, samples: int, epochs: int, steps: int, path: Path
+        self, model: nn.Sequential, arguments: argparse.Namespace, steps: int, path: Path
     ) -> None:
         self.model = model.to(memory_format=torch.channels_last)
-        self.samples = samples
+        self.samples = max(arguments.samples, 1)
+        self.square = arguments.square
+        rate, epochs = arguments.rate, arguments.epochs
         weights = [p for p in self.model.parameters() if p.ndim > 1][:-1]
         others = [p for p in self.model.parameters() if all(p is not w for w in weights)]
         self.optimizers = [
-            OrthogonalMomentum(weights, STEP),
-            torch.optim.AdamW(others, LEARNING_RATE, weight_decay=WEIGHT_DECAY),
+            OrthogonalMomentum(weights, rate * STEP, arguments.decay),
+            torch.optim.AdamW(
+                others, rate * LEARNING_RATE, weight_decay=WEIGHT_DECAY
+            ),
         ]
         self.schedules = [
             torch.optim.lr_scheduler.OneCycleLR(
@@ -294,7 +314,7 @@ class Training:
         total = 0.0
         self.model.train()
         for batch in order.split(BATCH):
-            images = normalize(augment(padded[batch], generator))
+            images = normalize(augment(padded[batch], self.square, generator))
             with torch.autocast("cpu", torch.bfloat16):
                 logits = self.model(images)
             logits = logits.float().view(self.samples, len(batch), CLASSES).mean(0)
@@ -446,6 +466,18 @@ def main() -> None:
         "--samples", type=int, default=0, help="train VGG5 with so many passes of p-bits"
     )
     parser.add_argument("--epochs", type=int, default=60, help="0: untrained weights")
+    parser.add_argument(
+        "--square", type=int, default=0, help="side of the square hidden in every image"
+    )
+    parser.add_argument(
+        "--decay", type=float, default=0.0, help="decay of the weights, per learning rate"
+    )
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint of the same layers whose weights to start from"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="what to multiply learning rates by"
+    )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
 
@@ -463,7 +495,7 @@ def main() -> None:
     images, labels = read_split(arguments.data, "train")
     test_images, test_labels = read_split(arguments.data, "test")
     border = ((0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0))
-    padded = np.pad(images.transpose(0, 2, 3, 1), border, constant_values=128)
+    padded = np.pad(images.transpose(0, 2, 3, 1), border, constant_values=GREY)
     padded, labels = torch.from_numpy(padded), torch.from_numpy(labels)
 
     steps = -(-len(images) // BATCH)
@@ -472,9 +504,11 @@ def main() -> None:
         model = build_resnet20()
     else:
         model = build_vgg5(arguments.activation, arguments.samples)
+    if arguments.start:
+        weights = torch.load(arguments.start)["parts"][0].values()
+        model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
     checkpoint = arguments.output / f"{name}-{arguments.epochs}-epochs.pt"
-    samples = max(arguments.samples, 1)
-    training = Training(model, samples, arguments.epochs, steps, checkpoint)
+    training = Training(model, arguments, steps, checkpoint)
     while True:
         if training.epoch % EXPORT_EVERY == 0 or training.epoch == arguments.epochs:
             export(training.model, name, path)
