@@ -280,9 +280,10 @@ static void execute(const struct pbit_block *block, uint32_t index)
             block->options->observe(block->options->state, index, pbit_block_output(block, operation, i));
     }
     if (block->options->after_operation)
-        block->options->after_operation(block->options->state, index,
-                                        duty == PBIT_BIT_NOTHING ? operation->bits.into : index,
-                                        instruction_of(block, operation, duty));
+        block->options->after_operation(
+            block->options->state, index,
+            duty == PBIT_BIT_NOTHING && !operation->bits.stage ? operation->bits.into : index,
+            instruction_of(block, operation, duty));
 }
 
 /// Adds the outputs of pass first_pass + pass.
@@ -323,6 +324,7 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
     struct pbit_block block;
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
+        pbit_bit_prepare(&block);
         for (uint32_t i = model->first_random; i < model->operation_count; i++)
             execute(&block, i);
         if (block.images < whole->images)

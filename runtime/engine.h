@@ -116,6 +116,8 @@ enum pbit_bit_duty { PBIT_BIT_ALL, PBIT_BIT_STAGE, PBIT_BIT_NOTHING };
 enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
                                  const struct pbit_engine_operation *operation);
 void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+/// Before the random operations of a block: the planes of the others.
+void pbit_bit_prepare(const struct pbit_block *block);
 
 /// After all operations are packed: from how many instances on bits pay, and where planes lie. Returns the
 /// bytes that a block needs.

@@ -30,10 +30,9 @@ static void clear_plane(const struct planes *planes, uint32_t index, int last)
            planes->stride + (last ? planes->gap + PBIT_BIT_OVERRUN : 0));
 }
 
-static uint32_t group_count(const struct pbit_engine *engine, uint32_t channels)
+static uint32_t plane_count(const struct pbit_engine_operation *neuron)
 {
-    uint32_t group = engine->bits->group;
-    return (channels + group - 1) / group;
+    return (neuron->output.channels + neuron->bits.share - 1) / neuron->bits.share;
 }
 
 /// The planes that a NEURON makes for `instances`.
@@ -109,14 +108,18 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         if (bits->terms)
             bits->from = 1;
         for (uint32_t t = 0; t < bits->terms; t++) {
-            size_t columns = area_of(engine->operations[bits->term[t]].bits.view.grid);
+            const struct pbit_bit_operation *conv = &engine->operations[bits->term[t]].bits;
+            size_t columns = area_of(conv->view.grid);
             uint32_t least = (uint32_t)((PBIT_BIT_LEAST_COLUMNS + columns - 1) / columns);
+            if (conv->identity) // costs nothing, once its source is on bits
+                least = engine->operations[conv->source].bits.terms
+                            ? engine->operations[conv->source].bits.from
+                            : 1;
             bits->from = least > bits->from ? least : bits->from;
         }
         struct planes planes = lay_planes(bits->grid, PBIT_ENGINE_INSTANCES, PBIT_BIT_GAP);
         bits->planes = planes_end;
-        planes_end +=
-            pbit_engine_round_up(planes_bytes(&planes, group_count(engine, operation->output.channels)));
+        planes_end += pbit_engine_round_up(planes_bytes(&planes, plane_count(operation)));
         struct pbit_engine_memory counted = {NULL, 0};
         lay_scratch(engine, operation, PBIT_ENGINE_INSTANCES, &counted);
         most = counted.used > most ? counted.used : most;
@@ -147,6 +150,11 @@ enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
     size_t instances = block->images * block->passes;
     if (!block->on_bits)
         return PBIT_BIT_ALL;
+    if (!block->engine
+             ->tensor_random[operation->operation.output]) // once per image; planes are for all passes
+        return bits->stage ? bits->levels_below > 1 ? PBIT_BIT_ALL : PBIT_BIT_NOTHING
+               : bits->into != PBIT_BIT_NONE && bits->from == 1 ? PBIT_BIT_NOTHING
+                                                                : PBIT_BIT_ALL;
     if (bits->stage)
         return instances >= bits->from || instances >= bits->planes_from ? PBIT_BIT_STAGE : PBIT_BIT_ALL;
     return bits->into != PBIT_BIT_NONE && instances >= bits->from ? PBIT_BIT_NOTHING : PBIT_BIT_ALL;
@@ -244,6 +252,8 @@ static void prepare_all_random(const struct stage *stage)
     const struct pbit_block *block = stage->block;
     uint16_t *random = stage->scratch.random;
     size_t step = stage->neuron->output.channels * channel_stride(stage->neuron->bits.grid);
+    if (stage->neuron->bits.share == 1)
+        return;
     for (size_t i = 0; i < (stage->independent ? stage->instances : block->images); i++, random += step)
         if (stage->independent)
             prepare_random(stage, i / block->passes, block->first_pass + (uint32_t)(i % block->passes) + 1,
@@ -285,31 +295,37 @@ static void describe_term(const struct stage *stage, uint32_t t, uint32_t k, uin
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[t]];
     const uint8_t *bytes = stage->block->engine->model.bytes;
-    int32_t multiplier = pbit_load_i32(bytes + conv->operation.multipliers + 4 * (size_t)k),
-            bias = pbit_load_i32(bytes + conv->operation.biases + 4 * (size_t)k);
+    int32_t multiplier =
+        pbit_level_multiplier(pbit_load_u32(bytes + conv->operation.multipliers + 4 * (size_t)k),
+                              pbit_tensor_levels(&conv->input, stage->block->draws));
+    int32_t bias = pbit_load_i32(bytes + conv->operation.biases + 4 * (size_t)k);
     uint32_t shift = conv->operation.shift;
-    double unit = multiplier / (double)((uint64_t)1 << shift), offset = bias, largest;
+    double step = multiplier / (double)((uint64_t)1 << shift), offset = bias, largest;
     if (conv->bits.identity) {
         const struct planes *in = &stage->in[t];
-        double scale = unit * conv->bits.weight[k];
-        draw->residual = (struct pbit_bit_residual){in->first + k / stage->group * in->stride,
-                                                    (float)scale,
-                                                    conv->bits.weight[k],
-                                                    multiplier,
-                                                    shift,
-                                                    bias};
-        largest = scale < 0 ? -scale : scale;
+        uint32_t share = stage->block->engine->operations[conv->bits.source].bits.share;
+        uint8_t unit = (uint8_t)(1 << k % share), mask = share == 1 ? PBIT_BYTE_LEVELS : unit;
+        double scale = step * conv->bits.weight[k];
+        draw->residual = (struct pbit_bit_residual){.plane = in->first + k / share * in->stride,
+                                                    .mask = mask,
+                                                    .unit = unit,
+                                                    .scale = (float)(scale / unit),
+                                                    .weight = conv->bits.weight[k],
+                                                    .multiplier = multiplier,
+                                                    .shift = shift,
+                                                    .bias = bias};
+        largest = (scale < 0 ? -scale : scale) * mask / unit;
     } else {
         draw->term[draw->terms++] =
             (struct pbit_bit_term){bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride
                                                 : stage->scratch.sums[t] + j * stage->scratch.sums_stride,
-                                   (float)unit,
+                                   (float)step,
                                    conv->bits.least[k],
                                    multiplier,
                                    shift,
                                    bias};
-        offset += conv->bits.least[k] * unit;
-        largest = conv->bits.reach[k] * unit;
+        offset += conv->bits.least[k] * step;
+        largest = conv->bits.reach[k] * step;
     }
     draw->offset += (float)offset;
     // RS rounds by up to 0.5; floats of 24 bits, a few times by up to 2^-24 of the largest number.
@@ -320,21 +336,26 @@ static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw
 {
     const struct pbit_operation *operation = &stage->neuron->operation;
     int midpoint = stage->block->sampler == PBIT_SAMPLER_MIDPOINT;
+    draw->count = area_of(stage->neuron->bits.grid);
+    if (stage->neuron->bits.share == 1)
+        return;
     draw->pieces = stage->neuron->bits.pieces;
     draw->theta = stage->neuron->neuron.table;
     draw->rho = stage->independent ? 256 : midpoint ? 0 : operation->amplitude;
     draw->amplitude = (float)draw->rho / 256;
     draw->margin += draw->pieces || draw->rho % 256 == 0 ? 0 : 1; // v' is rounded down
-    draw->count = area_of(stage->neuron->bits.grid);
     draw->bit = (uint8_t)(1 << k % stage->group);
 }
 
 static void draw_instance(const struct stage *stage, struct pbit_bit_draw *draw, uint32_t k, size_t instance)
 {
-    draw->random = random_of(stage, instance, k);
-    draw->order = stage->order[instance];
+    if (draw->bit) {
+        draw->random = random_of(stage, instance, k);
+        draw->order = stage->order[instance];
+    }
     draw->at = instance * area_of(stage->neuron->bits.grid);
-    stage->kernels->draw(draw, stage->out.first + k / stage->group * stage->out.stride + draw->at);
+    stage->kernels->draw(draw,
+                         stage->out.first + k / stage->neuron->bits.share * stage->out.stride + draw->at);
 }
 
 /// Columns that are no pixels become zeros again.
@@ -401,35 +422,19 @@ static void run_fixed(struct stage *stage)
     }
 }
 
-/// Bit j goes to byte j: first where it was in that byte, then to its bottom.
-static uint64_t spread_bits(uint8_t bits)
+/// For operations that are not on bits.
+static void write_levels(const struct stage *stage, size_t instance)
 {
-    uint64_t spread = bits * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
-    return (spread + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);
-}
-
-/// Planes to one byte per neuron, for operations that are not on bits. What a group writes beyond its
-/// channels the next one writes again, but for the last of the tensor.
-static void write_levels(const struct stage *stage, size_t instance, uint8_t *out)
-{
-    const struct pbit_tensor *output = &stage->neuron->output;
-    struct pbit_bit_grid grid = stage->neuron->bits.grid;
-    const uint8_t *end = out + pbit_tensor_elements(output);
-    size_t stride = stage->out.stride;
-    uint32_t channels = output->channels, group = stage->group;
-    for (uint32_t y = 0; y < output->height; y++)
-        for (uint32_t x = 0; x < output->width; x++, out += channels) {
-            const uint8_t *column = stage->out.first + instance * area_of(grid) + (size_t)y * grid.width + x;
-            uint32_t first = 0;
-            for (; first < channels && end - out >= (ptrdiff_t)(first + 8);
-                 first += group, column += stride) {
-                uint64_t bits = spread_bits(*column);
-                memcpy(out + first, &bits, sizeof(bits));
-            }
-            for (; first < channels; first += group, column += stride)
-                for (uint32_t j = 0; j < group && first + j < channels; j++)
-                    out[first + j] = *column >> j & 1;
-        }
+    const struct pbit_engine_operation *neuron = stage->neuron;
+    const struct pbit_tensor *output = &neuron->output;
+    const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
+                                         neuron->bits.grid.width, stage->out.stride};
+    const uint8_t *planes = stage->out.first + instance * area_of(neuron->bits.grid);
+    uint8_t *out = pbit_block_output(stage->block, neuron, instance);
+    if (neuron->bits.share == 1)
+        pbit_bit_transpose_levels(&shape, planes, out);
+    else
+        pbit_bit_spread(&shape, planes, neuron->bits.share, out);
 }
 
 void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
@@ -447,7 +452,7 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
     for (size_t i = 0; i < stage.instances && !stage.independent; i++)
         stage.order[i] = pbit_sample_order(block->first_pass + (uint32_t)(i % block->passes));
     stage.out = planes_of(neuron, stage.instances, block->bits);
-    uint32_t planes = group_count(engine, neuron->output.channels);
+    uint32_t planes = bits->share == 1 ? 0 : plane_count(neuron); // with zeros around the bits
     for (uint32_t plane = 0; plane < planes; plane++)
         clear_plane(&stage.out, plane, plane + 1 == planes);
     if (stage.instances >= bits->from)
@@ -456,9 +461,17 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
         run_fixed(&stage);
     for (uint32_t plane = 0; plane < planes; plane++)
         clear_padding(&stage, plane);
-    if (stage.instances < bits->levels_below)
+    if (stage.instances < bits->levels_below && engine->tensor_random[neuron->operation.output])
         for (size_t i = 0; i < stage.instances; i++)
-            write_levels(
-                &stage, i,
-                (uint8_t *)(uintptr_t)pbit_block_tensor(block, neuron->operation.output, &neuron->output, i));
+            write_levels(&stage, i);
+}
+
+void pbit_bit_prepare(const struct pbit_block *block)
+{
+    size_t instances = block->images * block->passes;
+    for (uint32_t i = 0; block->on_bits && i < block->engine->model.first_random; i++) {
+        const struct pbit_engine_operation *operation = &block->engine->operations[i];
+        if (operation->bits.stage && instances >= operation->bits.planes_from)
+            pbit_bit_stage(block, operation);
+    }
 }

@@ -1,7 +1,8 @@
 // The part of an engine that works on packed bits (kernels/bit_kernels.h), where a layer draws one p-bit: a
 // NEURON takes over the CONVs before it, with the ADD or the MAXPOOL between them, and keeps their sums in
-// cache. What each operation takes part in is planned once; from which number of instances (images x passes)
-// on it pays, too.
+// cache. So does a NEURON that rounds to 255 levels, as on the skip paths of residual networks; its planes
+// have a level in each byte, and only CONVs of single channels and pixels read them. What each operation
+// takes part in is planned once; from which number of instances (images x passes) on it pays, too.
 #ifndef PBIT_ENGINE_BITS_H
 #define PBIT_ENGINE_BITS_H
 
@@ -22,19 +23,20 @@ struct pbit_bit_grid {
     uint32_t height, width;
 };
 
+enum pbit_bit_planes { PBIT_BIT_NO_PLANES, PBIT_BIT_OF_BITS, PBIT_BIT_OF_LEVELS };
+
 struct pbit_bit_plan_entry {
     uint16_t into;                 ///< CONV, MAXPOOL, ADD: the NEURON that does its work, or PBIT_BIT_NONE
     uint16_t term[PBIT_BIT_TERMS]; ///< NEURON: CONVs
     uint8_t terms;                 ///< NEURON: 0 when it reads z
     uint8_t pooled;                ///< NEURON: there is a MAXPOOL between
-    uint8_t capable, stage;        ///< NEURON: it could make planes; it does
+    uint8_t capable, stage;        ///< NEURON: it could make planes, enum pbit_bit_planes; it does
     struct pbit_bit_grid grid;     ///< NEURON: of its planes; CONV: of what it reads
 };
 struct pbit_bit_plan {
     uint32_t operations; ///< 0: there are no bits
     struct pbit_bit_plan_entry entry[PBIT_BIT_OPERATIONS];
-    uint16_t producer[PBIT_BIT_OPERATIONS];                               ///< by tensor
-    uint16_t consumers[PBIT_BIT_OPERATIONS], inside[PBIT_BIT_OPERATIONS]; ///< by tensor; those on bits
+    uint16_t producer[PBIT_BIT_OPERATIONS], consumers[PBIT_BIT_OPERATIONS]; ///< by tensor
 };
 /// group: of the kernels, 0 without.
 void pbit_bit_plan_make(const struct pbit_model *model, uint32_t group, struct pbit_bit_plan *plan);
@@ -64,6 +66,7 @@ struct pbit_bit_operation {
     // NEURON
     uint32_t terms, term[PBIT_BIT_TERMS]; ///< operations
     int pooled;
+    uint32_t share; ///< channels in a byte of its planes: the kernels' group, or 1 where it makes levels
     struct pbit_bit_grid grid;
     size_t planes;  ///< offset in the block's memory
     size_t scratch; ///< the same

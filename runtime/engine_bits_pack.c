@@ -143,6 +143,19 @@ static void pack_tables(struct pbit_engine_memory *memory, const struct packing 
                    reach + (size_t)block * group);
 }
 
+static uint32_t share_of(const struct pbit_bit_plan *plan, uint32_t neuron,
+                         const struct pbit_bit_kernels *kernels)
+{
+    return plan->entry[neuron].capable == PBIT_BIT_OF_LEVELS ? 1 : kernels->group;
+}
+
+static uint32_t plane_count(const struct pbit_bit_plan *plan, uint32_t neuron,
+                            const struct pbit_bit_kernels *kernels, uint32_t channels)
+{
+    uint32_t share = share_of(plan, neuron, kernels);
+    return (channels + share - 1) / share;
+}
+
 static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       const struct pbit_bit_kernels *kernels, const struct pbit_bit_plan *plan,
                       uint32_t index, struct pbit_engine_operation *operation)
@@ -158,7 +171,8 @@ static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model
         .outputs = operation->output.channels,
         .fan_in = (uint32_t)pbit_operation_fan_in(conv, operation->input.channels),
         .taps = w->kernel_y * w->kernel_x,
-        .planes = (operation->input.channels + kernels->group - 1) / kernels->group};
+        .planes =
+            plane_count(plan, plan->producer[operation->input_index], kernels, operation->input.channels)};
     bits->source = plan->producer[operation->input_index];
     struct pbit_bit_grid source = plan->entry[bits->source].grid, grid = plan->entry[index].grid;
     int32_t before_y = (int32_t)(w->pad_y / w->stride_y), before_x = (int32_t)(w->pad_x / w->stride_x);
@@ -205,7 +219,8 @@ static void fill_pieces(const int32_t *theta, struct pbit_bit_theta *pieces)
     }
 }
 
-static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit_plan *plan, uint32_t index,
+static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit_kernels *kernels,
+                        const struct pbit_bit_plan *plan, uint32_t index,
                         struct pbit_engine_operation *operation)
 {
     const struct pbit_bit_plan_entry *entry = &plan->entry[index];
@@ -213,6 +228,7 @@ static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit
     bits->stage = 1;
     bits->terms = entry->terms;
     bits->pooled = entry->pooled;
+    bits->share = share_of(plan, index, kernels);
     bits->grid = entry->grid;
     for (uint32_t t = 0; t < entry->terms; t++)
         bits->term[t] = entry->term[t];
@@ -234,7 +250,7 @@ void pbit_pack_bits(struct pbit_engine_memory *memory, const struct pbit_model *
     const struct pbit_bit_plan_entry *entry = &plan->entry[index];
     operation->bits.into = entry->into;
     if (entry->stage)
-        pack_neuron(memory, plan, index, operation);
+        pack_neuron(memory, kernels, plan, index, operation);
     else if (entry->into != PBIT_BIT_NONE && operation->operation.kind == PBIT_OPERATION_CONV)
         pack_conv(memory, model, kernels, plan, index, operation);
 }

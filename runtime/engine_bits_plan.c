@@ -6,20 +6,28 @@ static int draws_one(const struct pbit_tensor *tensor)
     return tensor->kind == PBIT_LEVELS && tensor->draw_factor != 0 && pbit_tensor_levels(tensor, 1) == 1;
 }
 
-/// p-bits whose probability is compared as theta, on maps of some size.
-static int is_capable(const struct pbit_model *model, const struct pbit_operation *neuron)
+/// p-bits whose probability is compared as theta, or levels without noise, on maps of some size.
+static enum pbit_bit_planes find_capability(const struct pbit_model *model,
+                                            const struct pbit_operation *neuron)
 {
     struct pbit_tensor output = pbit_model_tensor(model, neuron->output);
-    if (neuron->kind != PBIT_OPERATION_NEURON || neuron->neuron != PBIT_NEURON_COUNT ||
-        neuron->function == PBIT_FUNCTION_CURVE || !draws_one(&output) ||
+    if (neuron->kind != PBIT_OPERATION_NEURON || neuron->function == PBIT_FUNCTION_CURVE ||
         (uint64_t)output.height * output.width < PBIT_BIT_LEAST_PIXELS ||
         (uint64_t)output.height * output.width > 1 << 20)
-        return 0;
+        return PBIT_BIT_NO_PLANES;
+    if (neuron->neuron == PBIT_NEURON_MULTIBIT)
+        return neuron->amplitude == 0 && neuron->function == PBIT_FUNCTION_LINEAR && output.draw_factor == 0
+                   ? PBIT_BIT_OF_LEVELS
+                   : PBIT_BIT_NO_PLANES;
+    if (!draws_one(&output))
+        return PBIT_BIT_NO_PLANES;
     if (neuron->function == PBIT_FUNCTION_LINEAR)
-        return 1;
+        return PBIT_BIT_OF_BITS;
     const uint8_t *theta = model->bytes + neuron->table;
     return pbit_load_i32(theta) >= -PBIT_BIT_LARGEST_THETA &&
-           pbit_load_i32(theta + 4 * (PBIT_THETA_ENTRIES - 1)) <= PBIT_BIT_LARGEST_THETA;
+                   pbit_load_i32(theta + 4 * (PBIT_THETA_ENTRIES - 1)) <= PBIT_BIT_LARGEST_THETA
+               ? PBIT_BIT_OF_BITS
+               : PBIT_BIT_NO_PLANES;
 }
 
 /// The rows or columns that an instance needs: zeros between two instances serve both.
@@ -76,8 +84,9 @@ static int window_fits(const struct pbit_model *model, const struct pbit_operati
     struct pbit_bit_grid grid = grid_of(model, conv, 1);
     uint64_t pixels = (uint64_t)output.height * output.width, columns = (uint64_t)grid.height * grid.width;
     uint64_t planes = (uint64_t)w->stride_y * w->stride_x * input.channels;
+    uint64_t most = 5 * pixels + (1 << 17); // where the height is that of one grid, the width of another
     return pixels <= 1 << 20 && columns <= 2 * pixels + 1024 &&
-           planes * (columns * PBIT_ENGINE_INSTANCES + 2 * PBIT_BIT_GAP) <= INT32_MAX;
+           planes * (most * PBIT_ENGINE_INSTANCES + 2 * PBIT_BIT_GAP) <= INT32_MAX;
 }
 
 /// Weights whose sums fit in 8 and 16 bits, taps outside that do not count, no z near the ends of 32 bits.
@@ -103,7 +112,16 @@ static int conv_fits(const struct pbit_model *model, const struct pbit_operation
     return 1;
 }
 
-/// The CONV that makes `tensor` for one reader only, from bits.
+/// A CONV of single channels and pixels.
+static int passes_on(const struct pbit_model *model, uint32_t index)
+{
+    struct pbit_operation conv = pbit_model_operation(model, index);
+    struct pbit_tensor input = pbit_model_tensor(model, pbit_operation_input(model, &conv, 0)),
+                       output = pbit_model_tensor(model, conv.output);
+    return is_identity(&conv, input.channels, output.channels);
+}
+
+/// The CONV that makes `tensor` for one reader only, from planes.
 static uint32_t find_conv(const struct pbit_model *model, const struct pbit_bit_plan *plan, uint32_t tensor)
 {
     if (tensor < model->input_count || plan->consumers[tensor] != 1)
@@ -113,17 +131,13 @@ static uint32_t find_conv(const struct pbit_model *model, const struct pbit_bit_
     if (conv.kind != PBIT_OPERATION_CONV)
         return PBIT_BIT_NONE;
     uint32_t from = pbit_operation_input(model, &conv, 0);
-    return from >= model->input_count && plan->entry[plan->producer[from]].capable && conv_fits(model, &conv)
+    if (from < model->input_count)
+        return PBIT_BIT_NONE;
+    enum pbit_bit_planes planes = plan->entry[plan->producer[from]].capable;
+    return planes != PBIT_BIT_NO_PLANES && (planes == PBIT_BIT_OF_BITS || passes_on(model, index)) &&
+                   conv_fits(model, &conv)
                ? index
                : PBIT_BIT_NONE;
-}
-
-static int passes_bits_on(const struct pbit_model *model, uint32_t index)
-{
-    struct pbit_operation conv = pbit_model_operation(model, index);
-    struct pbit_tensor input = pbit_model_tensor(model, pbit_operation_input(model, &conv, 0)),
-                       output = pbit_model_tensor(model, conv.output);
-    return is_identity(&conv, input.channels, output.channels);
 }
 
 static int pools_pairs(const struct pbit_window *w, const struct pbit_tensor *input,
@@ -161,13 +175,12 @@ static void match(const struct pbit_model *model, struct pbit_bit_plan *plan, ui
             return;
     }
     // At most one of them only passes its input on; it stands last.
-    int passes_on = terms == 2 && passes_bits_on(model, found[0]);
-    if (passes_on) {
+    if (passes_on(model, found[0])) {
         uint32_t first = found[0];
-        found[0] = found[1];
-        found[1] = first;
+        found[0] = found[terms - 1];
+        found[terms - 1] = first;
     }
-    if (passes_bits_on(model, found[0]))
+    if (passes_on(model, found[0]) && (terms == 2 || between != PBIT_BIT_NONE))
         return;
     entry->terms = (uint8_t)terms;
     entry->pooled = before.kind == PBIT_OPERATION_MAXPOOL;
@@ -176,12 +189,16 @@ static void match(const struct pbit_model *model, struct pbit_bit_plan *plan, ui
         uint32_t from = pbit_operation_input(model, &conv, 0);
         entry->term[t] = (uint16_t)found[t];
         plan->entry[found[t]].into = (uint16_t)neuron;
-        plan->inside[from]++;
         plan->entry[plan->producer[from]].stage = 1;
     }
     if (between != PBIT_BIT_NONE)
         plan->entry[between].into = (uint16_t)neuron;
     entry->stage = 1;
+}
+
+static uint64_t area_of(struct pbit_bit_grid grid)
+{
+    return (uint64_t)grid.height * grid.width;
 }
 
 static struct pbit_bit_grid larger(struct pbit_bit_grid a, struct pbit_bit_grid b)
@@ -190,39 +207,40 @@ static struct pbit_bit_grid larger(struct pbit_bit_grid a, struct pbit_bit_grid 
                                   a.width > b.width ? a.width : b.width};
 }
 
-/// The first CONV on bits that reads the NEURON's output says how its planes are best laid out.
-static struct pbit_bit_grid wanted_grid(const struct pbit_model *model, const struct pbit_bit_plan *plan,
-                                        uint32_t neuron)
+/// A CONV that moves by one pixel reads the NEURON's planes as they are when both have the same grid; so have
+/// the CONV and the NEURON that takes it over, but for a pool between. Grids only grow. Returns whether one
+/// did.
+static int match_grids(const struct pbit_model *model, struct pbit_bit_plan *plan, uint32_t index)
 {
-    struct pbit_operation operation = pbit_model_operation(model, neuron);
-    struct pbit_tensor output = pbit_model_tensor(model, operation.output);
-    struct pbit_bit_grid least = {output.height, output.width};
-    for (uint32_t i = neuron + 1; i < plan->operations; i++) {
-        if (plan->entry[i].into == PBIT_BIT_NONE)
-            continue;
-        struct pbit_operation conv = pbit_model_operation(model, i);
-        if (conv.kind == PBIT_OPERATION_CONV && pbit_operation_input(model, &conv, 0) == operation.output &&
-            conv.window.stride_y == 1 && conv.window.stride_x == 1)
-            return larger(least, grid_of(model, &conv, plan->entry[plan->entry[i].into].pooled));
-    }
-    return least;
+    struct pbit_operation conv = pbit_model_operation(model, index);
+    struct pbit_bit_plan_entry *own = &plan->entry[index], *into = &plan->entry[own->into],
+                               *source = &plan->entry[plan->producer[pbit_operation_input(model, &conv, 0)]];
+    int direct = conv.window.stride_y == 1 && conv.window.stride_x == 1;
+    struct pbit_bit_grid grid = larger(own->grid, grid_of(model, &conv, into->pooled));
+    if (direct)
+        grid = larger(grid, source->grid);
+    if (!into->pooled)
+        grid = larger(grid, into->grid);
+    grid.width += into->pooled && grid.width % 2;
+    int grows = area_of(grid) > area_of(own->grid) || (direct && area_of(grid) > area_of(source->grid)) ||
+                (!into->pooled && area_of(grid) > area_of(into->grid));
+    own->grid = grid;
+    if (direct)
+        source->grid = grid;
+    if (!into->pooled)
+        into->grid = grid;
+    return grows;
 }
 
-static void choose_grids(const struct pbit_model *model, struct pbit_bit_plan *plan, uint32_t neuron)
+static void choose_grids(const struct pbit_model *model, struct pbit_bit_plan *plan)
 {
-    struct pbit_bit_plan_entry *entry = &plan->entry[neuron];
-    struct pbit_operation operation = pbit_model_operation(model, neuron);
-    struct pbit_tensor output = pbit_model_tensor(model, operation.output);
-    entry->grid = (struct pbit_bit_grid){output.height, output.width};
-    if (!entry->terms || entry->pooled)
-        entry->grid = wanted_grid(model, plan, neuron);
-    for (uint32_t t = 0; t < entry->terms && !entry->pooled; t++) {
-        struct pbit_operation conv = pbit_model_operation(model, entry->term[t]);
-        entry->grid = larger(entry->grid, grid_of(model, &conv, 0));
-    }
-    for (uint32_t t = 0; t < entry->terms; t++) {
-        struct pbit_operation conv = pbit_model_operation(model, entry->term[t]);
-        plan->entry[entry->term[t]].grid = entry->pooled ? grid_of(model, &conv, 1) : entry->grid;
+    int grows = 1;
+    while (grows) {
+        grows = 0;
+        for (uint32_t i = 0; i < plan->operations; i++)
+            if (plan->entry[i].into != PBIT_BIT_NONE &&
+                pbit_model_operation(model, i).kind == PBIT_OPERATION_CONV)
+                grows |= match_grids(model, plan, i);
     }
 }
 
@@ -239,14 +257,14 @@ void pbit_bit_plan_make(const struct pbit_model *model, uint32_t group, struct p
         struct pbit_operation operation = pbit_model_operation(model, i);
         plan->producer[operation.output] = (uint16_t)i;
         plan->entry[i].into = PBIT_BIT_NONE;
-        plan->entry[i].capable = (uint8_t)is_capable(model, &operation);
+        plan->entry[i].capable = (uint8_t)find_capability(model, &operation);
+        struct pbit_tensor output = pbit_model_tensor(model, operation.output);
+        plan->entry[i].grid = (struct pbit_bit_grid){output.height, output.width};
         for (uint32_t input = 0; input < operation.input_count; input++)
             plan->consumers[pbit_operation_input(model, &operation, input)]++;
     }
-    for (uint32_t i = 0; i < plan->operations; i++)
+    for (uint32_t i = model->first_random; i < plan->operations; i++)
         if (plan->entry[i].capable)
             match(model, plan, i);
-    for (uint32_t i = 0; i < plan->operations; i++)
-        if (plan->entry[i].stage)
-            choose_grids(model, plan, i);
+    choose_grids(model, plan);
 }

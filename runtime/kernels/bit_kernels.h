@@ -52,17 +52,19 @@ struct pbit_bit_term {
     int32_t bias;
 };
 
-/// One term more: RS(weight * multiplier, shift) where the channel's bit is 1, and the bias.
+/// One term more: RS(weight * multiplier * level, shift) and the bias, where the level is what `mask` leaves
+/// of a byte, divided by `unit`: a bit or the whole byte.
 struct pbit_bit_residual {
     const uint8_t *plane; ///< [at + count], or NULL: none
-    float scale;
+    uint8_t mask, unit;
+    float scale; ///< of what the mask leaves
     int32_t weight, multiplier;
     uint32_t shift;
     int32_t bias;
 };
 
-/// One channel of a NEURON for one instance: compares z with theta(v') of FORMAT.md, sections 4 and 5, in
-/// floats; where they are too near to tell, in integers.
+/// One channel of a NEURON for one instance: compares z with theta(v') of FORMAT.md, sections 4 and 5, or
+/// rounds it to a level, in floats; where they are too near to tell, in integers.
 struct pbit_bit_draw {
     const int32_t *z; ///< [count], or NULL: z is the sum of the terms
     size_t at;        ///< where the instance's columns begin in the terms
@@ -77,8 +79,9 @@ struct pbit_bit_draw {
     uint32_t order, rho;
     float amplitude; ///< rho / 256
     size_t count;
-    uint8_t bit; ///< the channel's, of a column's byte
+    uint8_t bit; ///< the channel's, of a column's byte; 0: levels of 255 are made, without random numbers
 };
+/// Adds the bits to the plane, or writes the levels.
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 
 /// The largest of 2 x 2 sums. in: lines `pitch` apart, out: out_pitch; may be touched PBIT_BIT_OVERRUN
@@ -100,8 +103,8 @@ struct pbit_bit_kernels {
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
 
-/// The exact comparison of column i.
-int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i);
+/// The exact bit or level of column i.
+uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i);
 
 /// in[height][width][channels] to out[channel][y * pitch + x], `stride` elements from channel to channel.
 /// Both may be touched PBIT_BIT_OVERRUN elements beyond the end.
@@ -111,5 +114,8 @@ struct pbit_bit_shape {
 };
 void pbit_bit_transpose_16(const struct pbit_bit_shape *shape, const uint16_t *in, uint16_t *out);
 void pbit_bit_transpose_32(const struct pbit_bit_shape *shape, const int32_t *in, int32_t *out);
+/// Planes to out[height][width][channels], a byte for each bit or level. group: channels of a plane's byte.
+void pbit_bit_spread(const struct pbit_bit_shape *shape, const uint8_t *planes, uint32_t group, uint8_t *out);
+void pbit_bit_transpose_levels(const struct pbit_bit_shape *shape, const uint8_t *planes, uint8_t *out);
 
 #endif

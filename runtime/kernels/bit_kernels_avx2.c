@@ -69,12 +69,17 @@ INLINE MASK less(INTEGERS a, INTEGERS b)
     return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a)));
 }
 
-INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
+INLINE INTEGERS load_bytes(const uint8_t *plane, uint8_t mask)
 {
-    __m256i ones = _mm256_and_si256(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)plane)),
-                                    _mm256_set1_epi32(bit));
-    __m256i where = _mm256_cmpeq_epi32(ones, _mm256_set1_epi32(bit));
-    return _mm256_add_ps(z, _mm256_and_ps(more, _mm256_castsi256_ps(where)));
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)plane);
+    return _mm256_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8((char)mask)));
+}
+
+/// Of numbers up to 255.
+INLINE void store_bytes(INTEGERS x, uint8_t to[LANES])
+{
+    __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    _mm_storel_epi64((__m128i *)to, _mm_packus_epi16(words, words));
 }
 
 /// To what floats hold exactly; theta is smaller.
@@ -93,10 +98,19 @@ INLINE MASK positive(FLOATS x)
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
 
+INLINE FLOATS absolute(FLOATS x)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+}
+
+INLINE FLOATS clip(FLOATS x, FLOATS least, FLOATS most)
+{
+    return _mm256_min_ps(_mm256_max_ps(x, least), most);
+}
+
 INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
-    FLOATS size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
-    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(size, margin, _CMP_LE_OQ));
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(absolute(x), margin, _CMP_LE_OQ));
 }
 
 INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)

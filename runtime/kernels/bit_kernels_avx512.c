@@ -71,10 +71,15 @@ INLINE MASK less(INTEGERS a, INTEGERS b)
     return _mm512_cmplt_epi32_mask(a, b);
 }
 
-INLINE FLOATS add_where(FLOATS z, const uint8_t *plane, uint8_t bit, FLOATS more)
+INLINE INTEGERS load_bytes(const uint8_t *plane, uint8_t mask)
 {
-    __mmask16 ones = _mm_test_epi8_mask(_mm_loadu_si128((const __m128i *)plane), _mm_set1_epi8((char)bit));
-    return _mm512_mask_add_ps(z, ones, z, more);
+    __m128i bytes = _mm_loadu_si128((const __m128i *)plane);
+    return _mm512_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8((char)mask)));
+}
+
+INLINE void store_bytes(INTEGERS x, uint8_t to[LANES])
+{
+    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(x));
 }
 
 /// To what floats hold exactly; theta is smaller.
@@ -95,9 +100,16 @@ INLINE MASK positive(FLOATS x)
     return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
 }
 
+#define absolute _mm512_abs_ps
+
+INLINE FLOATS clip(FLOATS x, FLOATS least, FLOATS most)
+{
+    return _mm512_min_ps(_mm512_max_ps(x, least), most);
+}
+
 INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
-    return _mm512_cmp_ps_mask(_mm512_abs_ps(x), margin, _CMP_LE_OQ);
+    return _mm512_cmp_ps_mask(absolute(x), margin, _CMP_LE_OQ);
 }
 
 INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)

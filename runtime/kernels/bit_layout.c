@@ -11,19 +11,58 @@ static int64_t sum_terms(const struct pbit_bit_draw *draw, size_t i)
         int64_t sum = (int64_t)term->sums[i] + term->least;
         z += pbit_round_shift(sum * term->multiplier, term->shift) + term->bias;
     }
-    if (residual->plane && residual->plane[i] & draw->bit)
-        z += pbit_round_shift((int64_t)residual->weight * residual->multiplier, residual->shift);
+    if (residual->plane) {
+        int64_t level = (residual->plane[i] & residual->mask) / residual->unit;
+        z += pbit_round_shift(level * residual->weight * residual->multiplier, residual->shift);
+    }
     return residual->plane ? z + residual->bias : z;
 }
 
-int pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i)
+uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i)
 {
     int64_t z = draw->z ? draw->z[i] : sum_terms(draw, draw->at + i);
+    if (!draw->bit)
+        return (uint8_t)pbit_level_multibit((uint32_t)(z < 0 ? 0 : z > PBIT_ONE ? PBIT_ONE : z), 0, 0);
     uint32_t u = pbit_stratified_offset(draw->order, draw->rho, draw->random[i]);
     if (!draw->pieces)
         return z > u;
     int64_t start = draw->theta[u >> 8], rise = draw->theta[(u >> 8) + 1] - start;
     return z > start + (rise * (u & 255) >> 8);
+}
+
+/// Bit j goes to byte j: first where it was in that byte, then to its bottom.
+static uint64_t spread_byte(uint8_t bits)
+{
+    uint64_t spread = bits * UINT64_C(0x0101010101010101) & UINT64_C(0x8040201008040201);
+    return (spread + UINT64_C(0x7F7F7F7F7F7F7F7F)) >> 7 & UINT64_C(0x0101010101010101);
+}
+
+void pbit_bit_spread(const struct pbit_bit_shape *shape, const uint8_t *planes, uint32_t group, uint8_t *out)
+{
+    size_t channels = shape->channels, stride = shape->stride;
+    const uint8_t *end = out + shape->height * shape->width * channels;
+    for (size_t y = 0; y < shape->height; y++)
+        for (size_t x = 0; x < shape->width; x++, out += channels) {
+            const uint8_t *column = planes + y * shape->pitch + x;
+            size_t first = 0;
+            // What a group writes beyond its channels the next one writes again, but for the last of all.
+            for (; first < channels && end - out >= (ptrdiff_t)(first + 8);
+                 first += group, column += stride) {
+                uint64_t bits = spread_byte(*column);
+                memcpy(out + first, &bits, sizeof(bits));
+            }
+            for (; first < channels; first += group, column += stride)
+                for (uint32_t j = 0; j < group && first + j < channels; j++)
+                    out[first + j] = *column >> j & 1;
+        }
+}
+
+void pbit_bit_transpose_levels(const struct pbit_bit_shape *shape, const uint8_t *planes, uint8_t *out)
+{
+    for (size_t y = 0; y < shape->height; y++)
+        for (size_t x = 0; x < shape->width; x++, out += shape->channels)
+            for (size_t k = 0; k < shape->channels; k++)
+                out[k] = planes[k * shape->stride + y * shape->pitch + x];
 }
 
 #ifdef __x86_64__

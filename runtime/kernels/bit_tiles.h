@@ -68,24 +68,32 @@ INLINE void tile(const int channels, const int vectors, const struct part *part,
         tile(channels, vectors, part, channel, planes, column);                                              \
     }
 
-/// LANES columns of a channel from column i on: which bits are 1, and which of them floats cannot tell.
-/// Linear neurons have theta(u) = u, others a straight piece by the upper bits of u; v' is off by less than 1
-/// where its rounding is left out. Linear neurons that read z need no floats.
-INLINE MASK compare(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
-                    size_t i, MASK *unclear)
+/// z of LANES columns of a channel from column i on.
+INLINE FLOATS sum_terms(const int terms, const int residual, const struct pbit_bit_draw *draw, size_t i)
 {
-    if (linear && terms == 0) {
-        *unclear = 0;
-        return less(stretch(load_noise(draw->random + i, draw->order), (int)draw->rho),
-                    load_integers(draw->z + i));
-    }
-    FLOATS z = set_float(draw->offset), margin = set_float(draw->margin);
-    if (terms == 0)
+    FLOATS z = set_float(draw->offset);
+    if (terms == 0 && !residual)
         z = to_float(clamp(load_integers(draw->z + i)));
     UNROLL for (int t = 0; t < terms; t++) z = MULTIPLY_ADD(
         to_float(load_words(draw->term[t].sums + draw->at + i)), set_float(draw->term[t].scale), z);
     if (residual)
-        z = add_where(z, draw->residual.plane + draw->at + i, draw->bit, set_float(draw->residual.scale));
+        z = MULTIPLY_ADD(to_float(load_bytes(draw->residual.plane + draw->at + i, draw->residual.mask)),
+                         set_float(draw->residual.scale), z);
+    return z;
+}
+
+/// Which bits are 1, and which of them floats cannot tell. Linear neurons have theta(u) = u, others a
+/// straight piece by the upper bits of u; v' is off by less than 1 where its rounding is left out.
+/// Linear neurons that read z need no floats.
+INLINE MASK compare(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
+                    size_t i, MASK *unclear)
+{
+    if (linear && terms == 0 && !residual) {
+        *unclear = 0;
+        return less(stretch(load_noise(draw->random + i, draw->order), (int)draw->rho),
+                    load_integers(draw->z + i));
+    }
+    FLOATS z = sum_terms(terms, residual, draw, i), margin = set_float(draw->margin);
     FLOATS noise = to_float(load_noise(draw->random + i, draw->order));
     if (linear) {
         z = SUBTRACT_PRODUCT(noise, set_float(draw->amplitude), SUBTRACT_FLOAT(z, set_float(32768)));
@@ -99,6 +107,18 @@ INLINE MASK compare(const int linear, const int terms, const int residual, const
     }
     *unclear = smaller_than(z, margin);
     return positive(z);
+}
+
+/// The levels, and which of them floats cannot tell: 255 * z / 65536 is half-way between two.
+INLINE INTEGERS round_levels(FLOATS z, const struct pbit_bit_draw *draw, MASK *unclear)
+{
+    const float unit = 255.0f / 65536;
+    z = MULTIPLY_ADD(clip(z, set_float(0), set_float(65536)), set_float(unit), set_float(0.5f));
+    INTEGERS level = to_integer(z);
+    FLOATS beyond = SUBTRACT_FLOAT(SUBTRACT_FLOAT(z, to_float(level)), set_float(0.5f));
+    *unclear = smaller_than(SUBTRACT_FLOAT(set_float(0.5f), absolute(beyond)),
+                            set_float(draw->margin * unit + 1.0f / (1 << 14)));
+    return level;
 }
 
 static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t i, uint32_t ones,
@@ -129,26 +149,52 @@ INLINE void draw_bits(const int linear, const int terms, const int residual, con
     }
 }
 
-#define DRAW(name, linear, terms, residual)                                                                  \
-    static TARGET __attribute__((noinline)) void name(const struct pbit_bit_draw *draw, uint8_t *plane)      \
-    {                                                                                                        \
-        draw_bits(linear, terms, residual, draw, plane);                                                     \
+INLINE void write_levels(const int terms, const int residual, const struct pbit_bit_draw *from,
+                         uint8_t *plane)
+{
+    const struct pbit_bit_draw draw = *from; // no store changes it
+    for (size_t i = 0; i < draw.count; i += LANES) {
+        uint8_t levels[LANES];
+        size_t left = draw.count - i;
+        MASK unclear;
+        store_bytes(round_levels(sum_terms(terms, residual, &draw, i), &draw, &unclear), levels);
+        for (uint32_t rest = unclear; __builtin_expect(rest != 0, 0); rest &= rest - 1)
+            if ((uint32_t)__builtin_ctz(rest) < left)
+                levels[__builtin_ctz(rest)] = pbit_bit_exact(from, i + (uint32_t)__builtin_ctz(rest));
+        memcpy(plane + i, levels, left < LANES ? left : LANES);
     }
-DRAW(draw_theta_fixed, 0, 0, 0)
-DRAW(draw_theta_one, 0, 1, 0)
-DRAW(draw_theta_two, 0, 2, 0)
-DRAW(draw_theta_residual, 0, 1, 1)
-DRAW(draw_linear_fixed, 1, 0, 0)
-DRAW(draw_linear_one, 1, 1, 0)
-DRAW(draw_linear_two, 1, 2, 0)
-DRAW(draw_linear_residual, 1, 1, 1)
+}
+
+#define DRAW(name, terms, residual)                                                                          \
+    static TARGET                                                                                            \
+        __attribute__((noinline)) void theta_##name(const struct pbit_bit_draw *draw, uint8_t *plane)        \
+    {                                                                                                        \
+        draw_bits(0, terms, residual, draw, plane);                                                          \
+    }                                                                                                        \
+    static TARGET                                                                                            \
+        __attribute__((noinline)) void linear_##name(const struct pbit_bit_draw *draw, uint8_t *plane)       \
+    {                                                                                                        \
+        draw_bits(1, terms, residual, draw, plane);                                                          \
+    }                                                                                                        \
+    static TARGET                                                                                            \
+        __attribute__((noinline)) void levels_##name(const struct pbit_bit_draw *draw, uint8_t *plane)       \
+    {                                                                                                        \
+        write_levels(terms, residual, draw, plane);                                                          \
+    }
+DRAW(of_z, 0, 0)
+DRAW(of_one, 1, 0)
+DRAW(of_two, 2, 0)
+DRAW(of_residual, 0, 1)
+DRAW(of_one_and_residual, 1, 1)
 
 static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
-    static pbit_bit_draw_function *const functions[2][4] = {
-        {draw_theta_fixed, draw_theta_one, draw_theta_two, draw_theta_residual},
-        {draw_linear_fixed, draw_linear_one, draw_linear_two, draw_linear_residual}};
-    functions[!draw->pieces][draw->z ? 0 : draw->residual.plane ? 3 : draw->terms](draw, plane);
+    static pbit_bit_draw_function *const functions[3][5] = {
+        {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},
+        {linear_of_z, linear_of_one, linear_of_two, linear_of_residual, linear_of_one_and_residual},
+        {levels_of_z, levels_of_one, levels_of_two, levels_of_residual, levels_of_one_and_residual}};
+    functions[draw->bit ? !draw->pieces : 2][draw->residual.plane ? 3 + draw->terms : draw->terms](draw,
+                                                                                                   plane);
 }
 
 static TARGET void draw_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random)

@@ -75,6 +75,18 @@ static uint32_t add_residual(struct generator *g, uint32_t z)
     return z;
 }
 
+/// 255 levels of z without noise.
+static uint32_t keep_levels(struct generator *g, uint32_t z)
+{
+    struct pbit_tensor in = g->program->tensors[z];
+    uint32_t to = generator_add_tensor(g->program, PBIT_LEVELS, 0, in.height, in.width, in.channels);
+    struct pbitc_program_operation *neuron =
+        pbitc_program_add_operation(g->program, PBIT_OPERATION_NEURON, "keep", z, to);
+    neuron->fields.neuron = PBIT_NEURON_MULTIBIT;
+    neuron->fields.layer = 3 * g->layers++;
+    return to;
+}
+
 static uint32_t add_layer(struct generator *g, uint32_t from)
 {
     struct pbit_tensor in = g->program->tensors[from];
@@ -86,6 +98,8 @@ static uint32_t add_layer(struct generator *g, uint32_t from)
         z = add_pool(g, z);
     else if (generator_chance(g, 60))
         z = add_residual(g, z);
+    if (generator_chance(g, 25)) // a path that keeps levels, as of residual networks
+        z = add_conv(g, keep_levels(g, z), one, channels, channels);
     uint32_t levels = generator_add_neuron(g, z);
     if (generator_chance(g, 85)) // mostly one draw, with the smallest m
         g->program->tensors[levels].draw_factor = 256;

@@ -89,7 +89,7 @@ START_TEST(sums_are_those_of_the_weights)
 }
 END_TEST
 
-START_TEST(bits_are_those_of_the_exact_comparison)
+START_TEST(bits_and_levels_are_the_exact_ones)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {5};
@@ -103,7 +103,7 @@ START_TEST(bits_are_those_of_the_exact_comparison)
                                      .random = numbers,
                                      .order = (uint32_t)random_range(&random, 0, 65535),
                                      .rho = (uint32_t)random_range(&random, 0, 256),
-                                     .bit = 4};
+                                     .bit = random_range(&random, 0, 2) ? 4 : 0};
         draw.amplitude = (float)draw.rho / 256;
         draw.margin = 4; // three roundings of 0.5, one of v', floats
         for (size_t i = 0; i < draw.count; i++) {
@@ -111,12 +111,12 @@ START_TEST(bits_are_those_of_the_exact_comparison)
             first[i] = (uint16_t)random_range(&random, 0, 500);
             second[i] = (uint16_t)random_range(&random, 0, 500);
             z[i] = (int32_t)random_range(&random, -20000, 90000);
-            before[i] = (uint8_t)random_range(&random, 0, 63);
+            before[i] = (uint8_t)random_range(&random, 0, 255);
         }
         const uint16_t *sums[] = {first, second};
-        int kind = (int)random_range(&random, 0, 3); // z, one term, two, one and a residual
+        int kind = (int)random_range(&random, 0, 4); // z, one term, two, one and a residual, a residual
         draw.z = kind == 0 ? z : NULL;
-        for (draw.terms = 0; draw.terms < (uint32_t)(kind == 2 ? 2 : kind > 0); draw.terms++) {
+        for (draw.terms = 0; draw.terms < (uint32_t)(kind == 2 ? 2 : kind == 1 || kind == 3); draw.terms++) {
             struct pbit_bit_term term = {sums[draw.terms],
                                          0,
                                          -250,
@@ -127,13 +127,23 @@ START_TEST(bits_are_those_of_the_exact_comparison)
             draw.offset += (float)(term.bias + term.least * (term.multiplier / 1024.0));
             draw.term[draw.terms] = term;
         }
-        if (kind == 3) {
-            draw.residual = (struct pbit_bit_residual){before, 7 * 1000, 7, 1000 << 4, 4, 100};
+        if (kind >= 3) {
+            int bit = random_range(&random, 0, 1) != 0;
+            draw.residual = (struct pbit_bit_residual){.plane = before,
+                                                       .mask = bit ? 8 : 255,
+                                                       .unit = bit ? 8 : 1,
+                                                       .weight = bit ? 7 * 255 : 7,
+                                                       .multiplier = (int32_t)random_range(&random, 0, 900),
+                                                       .shift = 4,
+                                                       .bias = 100};
+            draw.residual.scale = (float)draw.residual.multiplier * (float)draw.residual.weight / 16 /
+                                  (float)draw.residual.unit;
             draw.offset += 100;
         }
         kernels->draw(&draw, plane);
         for (size_t i = 0; i < draw.count; i++)
-            ck_assert_int_eq(plane[i], pbit_bit_exact(&draw, i) ? draw.bit : 0);
+            ck_assert_int_eq(plane[i],
+                             draw.bit ? pbit_bit_exact(&draw, i) * draw.bit : pbit_bit_exact(&draw, i));
         ck_assert_int_eq(plane[draw.count], 0);
     }
 }
@@ -244,7 +254,7 @@ int main(void)
     TCase *tests = tcase_create("bit_kernels");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, sums_are_those_of_the_weights, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
-    tcase_add_loop_test(tests, bits_are_those_of_the_exact_comparison, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
+    tcase_add_loop_test(tests, bits_and_levels_are_the_exact_ones, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);

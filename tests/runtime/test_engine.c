@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAMS = 300, NETWORKS = 200, OPERATIONS = 9, IMAGES = 11 };
+enum { PROGRAMS = 300, NETWORKS = 280, OPERATIONS = 9, IMAGES = 11 };
 
 struct engine_buffers {
     const struct pbit_engine *engine;
@@ -114,8 +114,8 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
     if (cpu == PBIT_CPU_SCALAR || cpu > pbit_cpu_present())
         return;
     struct {
-        uint32_t fixed, fused, pooled, sums;
-    } seen = {0, 0, 0, 0};
+        uint32_t fixed, fused, pooled, sums, levels, passed_on;
+    } seen = {0, 0, 0, 0, 0, 0};
     for (uint32_t seed = 1; seed <= NETWORKS; seed++) {
         struct test_random random = {seed};
         random_word(&random);
@@ -129,6 +129,10 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
                 seen.pooled += (uint32_t)made.engine->operations[i].bits.pooled;
                 seen.sums += made.engine->operations[i].bits.terms == 2;
                 seen.fused += made.engine->operations[i].bits.terms > 0;
+                seen.levels += made.engine->operations[i].bits.share == 1;
+            } else if (made.engine->operations[i].bits.identity) {
+                uint32_t source = made.engine->operations[i].bits.source;
+                seen.passed_on += made.engine->operations[source].bits.share == 1;
             }
         for (int i = 0; i < 4; i++) {
             struct pbit_options options = {.seed = random_word(&random),
@@ -143,8 +147,10 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
         test_file_free(&file);
     }
     if (cpu == PBIT_CPU_AVX2 || cpu == PBIT_CPU_AVX512) // the test tests something
-        ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 5, "%u %u %u %u",
-                      seen.fixed, seen.fused, seen.pooled, seen.sums);
+        ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 5 &&
+                          seen.levels > 20 && seen.passed_on > 20,
+                      "%u %u %u %u %u %u", seen.fixed, seen.fused, seen.pooled, seen.sums, seen.levels,
+                      seen.passed_on);
 }
 END_TEST
 
