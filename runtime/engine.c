@@ -76,7 +76,8 @@ static const struct pbit_bit_kernels *bit_kernels(const struct pbit_engine_kerne
 static void describe_operation(const struct pbit_model *model, uint32_t index,
                                struct pbit_engine_operation *described)
 {
-    *described = (struct pbit_engine_operation){.operation = pbit_model_operation(model, index)};
+    *described = (struct pbit_engine_operation){.operation = pbit_model_operation(model, index),
+                                                .fused = PBIT_ENGINE_NONE};
     described->input_index = pbit_operation_input(model, &described->operation, 0);
     described->input = pbit_model_tensor(model, described->input_index);
     described->output = pbit_model_tensor(model, described->operation.output);
@@ -98,6 +99,35 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
     size_t bytes = PBIT_ENGINE_INSTANCES * pbit_engine_round_up(padded),
            listed = pbit_dense_scratch(&operation->dense);
     return operation->conv.channels * sizeof(int32_t) + (bytes > listed ? bytes : listed);
+}
+
+static uint32_t reader_count(const struct pbit_engine *engine, uint32_t tensor)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < engine->model.operation_count; i++)
+        for (uint32_t j = 0; j < engine->operations[i].operation.input_count; j++)
+            count += pbit_operation_input(&engine->model, &engine->operations[i].operation, j) == tensor;
+    for (uint32_t o = 0; o < engine->model.output_count; o++)
+        count += pbit_output_tensor(&engine->model, o) == tensor;
+    return count;
+}
+
+/// A MAXPOOL of 2 x 2 right after the CONV of an image, which stays where it is, is one loop with it.
+static void fuse_pools(const struct pbit_engine *engine)
+{
+    for (uint32_t i = 1; i < engine->model.operation_count; i++) {
+        struct pbit_engine_operation *conv = &engine->operations[i - 1], *pool = &engine->operations[i];
+        const struct pbit_window *w = &pool->operation.window;
+        if (pool->operation.kind != PBIT_OPERATION_MAXPOOL || conv->operation.kind != PBIT_OPERATION_CONV ||
+            pool->input_index != conv->operation.output || conv->input_index >= engine->model.input_count ||
+            !conv->packed || conv->conv.factored || w->kernel_y != 2 || w->kernel_x != 2 ||
+            w->stride_y != 2 || w->stride_x != 2 ||
+            !pbit_pool_is_inside(&pool->operation, &pool->input, &pool->output) || w->dilation_y != 1 ||
+            w->dilation_x != 1 || reader_count(engine, pool->input_index) != 1)
+            continue;
+        conv->fused = i;
+        pool->fused = i - 1;
+    }
 }
 
 /// Builds the engine in `memory`, or counts its bytes.
@@ -136,6 +166,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                    .scratch_bytes = scratch,
                                    .tensors_bytes =
                                        pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
+    fuse_pools(engine);
     engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     return engine;
 }
@@ -264,26 +295,39 @@ static const char *instruction_of(const struct pbit_block *block,
                : kernels->instruction;
 }
 
-static void execute(const struct pbit_block *block, uint32_t index)
+/// Runs an operation and returns the index of the one that does its work.
+static uint32_t execute_all(const struct pbit_block *block, uint32_t index, enum pbit_bit_duty duty)
 {
     const struct pbit_engine_operation *operation = &block->engine->operations[index];
     size_t instances = block->images * block->passes;
-    enum pbit_bit_duty duty = pbit_bit_duty(block, operation);
-    if (duty == PBIT_BIT_STAGE)
+    int is_conv = operation->operation.kind == PBIT_OPERATION_CONV;
+    if (duty == PBIT_BIT_NOTHING)
+        return operation->bits.stage ? index : operation->bits.into;
+    if (operation->fused != PBIT_ENGINE_NONE && !block->options->observe) {
+        if (is_conv)
+            return operation->fused;
+        pbit_block_convolve(block, &block->engine->operations[operation->fused], operation, instances);
+    } else if (duty == PBIT_BIT_STAGE) {
         pbit_bit_stage(block, operation);
-    else if (duty == PBIT_BIT_ALL && operation->operation.kind == PBIT_OPERATION_CONV)
-        pbit_block_convolve(block, operation, instances);
-    for (size_t i = 0; i < instances; i++) {
-        if (duty == PBIT_BIT_ALL && operation->operation.kind != PBIT_OPERATION_CONV)
+    } else if (is_conv) {
+        pbit_block_convolve(block, operation, NULL, instances);
+    } else {
+        for (size_t i = 0; i < instances; i++)
             execute_one(block, operation, i);
-        if (block->options->observe)
-            block->options->observe(block->options->state, index, pbit_block_output(block, operation, i));
     }
-    if (block->options->after_operation)
-        block->options->after_operation(
-            block->options->state, index,
-            duty == PBIT_BIT_NOTHING && !operation->bits.stage ? operation->bits.into : index,
-            instruction_of(block, operation, duty));
+    return index;
+}
+
+static void execute(const struct pbit_block *block, uint32_t index)
+{
+    const struct pbit_engine_operation *operation = &block->engine->operations[index];
+    const struct pbit_options *options = block->options;
+    enum pbit_bit_duty duty = pbit_bit_duty(block, operation);
+    uint32_t done_by = execute_all(block, index, duty);
+    for (size_t i = 0; options->observe && i < block->images * block->passes; i++)
+        options->observe(options->state, index, pbit_block_output(block, operation, i));
+    if (options->after_operation)
+        options->after_operation(options->state, index, done_by, instruction_of(block, operation, duty));
 }
 
 /// Adds the outputs of pass first_pass + pass.

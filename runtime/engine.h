@@ -10,6 +10,7 @@ enum {
     PBIT_ENGINE_ALIGNMENT = 64,
     PBIT_ENGINE_INSTANCES = 8, ///< images x passes at a time, about
 };
+#define PBIT_ENGINE_NONE UINT32_MAX
 
 /// Where a CONV reads: an image with its padding around it, or the input as it is.
 struct pbit_padded {
@@ -27,6 +28,8 @@ struct pbit_engine_operation {
     struct pbit_depthwise depthwise;
     struct pbit_dense_rows dense; ///< CONV: rows are NULL where there is no way
     struct pbit_padded padded;
+    /// CONV of an image, and the MAXPOOL of 2 x 2 that does its work: the other one, or PBIT_ENGINE_NONE.
+    uint32_t fused;
     struct pbit_fast_neuron neuron;
     struct pbit_bit_operation bits;
 };
@@ -93,9 +96,9 @@ const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t index,
 uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                            size_t instance);
 
-/// CONV in all instances.
+/// CONV in all instances, with the MAXPOOL after it, or NULL.
 void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                         size_t instances);
+                         const struct pbit_engine_operation *pool, size_t instances);
 /// Fills operation->dense of a packed CONV, where there is a way.
 void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
                      struct pbit_engine_operation *operation);

@@ -69,27 +69,35 @@ static void convolve_dense(const struct pbit_block *block, const struct pbit_eng
     }
 }
 
+static const int64_t *constants_of_row(const struct pbit_packed_conv *conv, uint32_t y)
+{
+    return conv->constants + (size_t)conv->row_class[y] * conv->columns * conv->channels;
+}
+
 static void convolve_image(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                           size_t instance, const int32_t *multipliers, uint8_t *scratch)
+                           const struct pbit_engine_operation *pool, size_t instance,
+                           const int32_t *multipliers, uint8_t *scratch)
 {
     const struct pbit_packed_conv *conv = &operation->conv;
     const struct pbit_window *window = &operation->operation.window;
     const uint8_t *in = pbit_block_tensor(block, operation->input_index, &operation->input, instance);
-    int32_t *out = (int32_t *)pbit_block_output(block, operation, instance);
-    size_t channels = operation->input.channels, line = operation->padded.width * channels;
+    const struct pbit_tensor *output = pool ? &pool->output : &operation->output;
+    int32_t *out = (int32_t *)pbit_block_output(block, pool ? pool : operation, instance);
+    size_t channels = operation->input.channels, line = operation->padded.width * channels * window->stride_y;
     if (operation->padded.copied || operation->input_index < block->engine->model.input_count) {
         copy_padded(operation, in, scratch);
         in = scratch;
     }
-    for (uint32_t y = 0; y < operation->output.height; y++) {
-        struct pbit_pixels pixels = {
-            .in = in + (size_t)y * window->stride_y * line,
-            .in_stride = window->stride_x * channels,
-            .out = out + (size_t)y * operation->output.width * operation->output.channels,
-            .out_stride = operation->output.channels,
-            .count = operation->output.width,
-            .constants = conv->constants + (size_t)conv->row_class[y] * conv->columns * conv->channels,
-            .column_class = conv->column_class};
+    for (uint32_t row = 0, y = 0; row < output->height; row++, y += pool ? 2 : 1) {
+        struct pbit_pixels pixels = {.in = in + y * line,
+                                     .in_stride = window->stride_x * channels,
+                                     .out = out + (size_t)row * output->width * output->channels,
+                                     .out_stride = output->channels,
+                                     .count = output->width,
+                                     .constants = constants_of_row(conv, y),
+                                     .column_class = conv->column_class,
+                                     .line = pool ? line : 0,
+                                     .lower_constants = pool ? constants_of_row(conv, y + 1) : NULL};
         convolve_pixels(block, operation, multipliers, &pixels);
     }
 }
@@ -115,7 +123,7 @@ static void convolve_depthwise(const struct pbit_block *block, const struct pbit
 }
 
 void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                         size_t instances)
+                         const struct pbit_engine_operation *pool, size_t instances)
 {
     const struct pbit_packed_conv *conv = &operation->conv;
     uint32_t levels = pbit_tensor_levels(&operation->input, block->draws);
@@ -142,5 +150,5 @@ void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engin
         return;
     }
     for (size_t i = 0; i < instances; i++)
-        convolve_image(block, operation, i, multipliers, scratch);
+        convolve_image(block, operation, pool, i, multipliers, scratch);
 }

@@ -41,9 +41,14 @@ struct pbit_pixels {
     int wide; ///< not all levels and weights are as small as the quickest way to multiply wants them
     const int64_t *constants;    ///< of the row's class
     const uint8_t *column_class; ///< of the pixels; NULL: all are of class 0
+    /// Not 0: bytes to the next line. Each output is the largest z of a window of 2 x 2 pixels, which are of
+    /// this line and the next one. For layers without factors.
+    size_t line;
+    const int64_t *lower_constants; ///< of the next line
 };
 
-/// All output channels of some pixels. multipliers: [channels] M_L, the outputs are `outputs` <= channels.
+/// All output channels of some pixels; `count` is that of the outputs. multipliers: [channels] M_L, the
+/// outputs are `outputs` <= channels.
 typedef void pbit_packed_conv_function(const struct pbit_packed_conv *conv, const int32_t *multipliers,
                                        uint32_t shift, uint32_t outputs, const struct pbit_pixels *pixels);
 

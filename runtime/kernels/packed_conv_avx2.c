@@ -12,6 +12,7 @@ typedef __m256i VECTOR;
 #define VECTOR_ZERO _mm256_setzero_si256
 #define VECTOR_LOAD(from) _mm256_loadu_si256((const __m256i *)(from))
 #define VECTOR_ADD _mm256_add_epi32
+#define VECTOR_MAX _mm256_max_epi32
 #define VECTOR_MULTIPLY _mm256_mullo_epi32
 
 INLINE VECTOR broadcast_word(const uint8_t *bytes)
@@ -60,6 +61,11 @@ TILE(wide_one_by_one, 1, 1, 0, 1)
 TILE(wide_factored_one_by_two, 1, 2, 1, 1)
 TILE(wide_factored_one_by_one, 1, 1, 1, 1)
 
+POOLED_TILE(pooled_two, 4, 2, 0)
+POOLED_TILE(pooled_one, 4, 1, 0)
+POOLED_TILE(wide_pooled_two, 4, 2, 1)
+POOLED_TILE(wide_pooled_one, 4, 1, 1)
+
 static tile_table tiles = {
     {{{4, four_by_one}, {1, one_by_one}}, {{4, four_by_two}, {1, one_by_two}}},
     {{{2, factored_two_by_one}, {1, factored_one_by_one}},
@@ -69,10 +75,16 @@ static tile_table wide_tiles = {
     {{{4, wide_four_by_one}, {1, wide_one_by_one}}, {{4, wide_four_by_two}, {1, wide_one_by_two}}},
     {{{1, wide_factored_one_by_one}}, {{1, wide_factored_one_by_two}}},
 };
+static tile_table pooled_tiles = {{{{1, pooled_one}}, {{1, pooled_two}}}};
+static tile_table wide_pooled_tiles = {{{{1, wide_pooled_one}}, {{1, wide_pooled_two}}}};
 
 void pbit_packed_conv_avx2(const struct pbit_packed_conv *conv, const int32_t *multipliers, uint32_t shift,
                            uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    convolve_tiles(pixels->wide ? wide_tiles : tiles, conv, multipliers, shift, outputs, pixels);
+    if (pixels->line)
+        convolve_tiles(pixels->wide ? wide_pooled_tiles : pooled_tiles, conv, multipliers, shift, outputs,
+                       pixels);
+    else
+        convolve_tiles(pixels->wide ? wide_tiles : tiles, conv, multipliers, shift, outputs, pixels);
 }
 #endif

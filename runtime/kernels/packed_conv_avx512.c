@@ -12,6 +12,7 @@ typedef __m512i VECTOR;
 #define VECTOR_ZERO _mm512_setzero_si512
 #define VECTOR_LOAD _mm512_loadu_si512
 #define VECTOR_ADD _mm512_add_epi32
+#define VECTOR_MAX _mm512_max_epi32
 #define VECTOR_MULTIPLY _mm512_mullo_epi32
 
 INLINE VECTOR broadcast_word(const uint8_t *bytes)
@@ -63,6 +64,10 @@ TILE(factored_four_by_two, 4, 2, 1, 0)
 TILE(factored_four_by_one, 4, 1, 1, 0)
 TILE(factored_one_by_two, 1, 2, 1, 0)
 TILE(factored_one_by_one, 1, 1, 1, 0)
+POOLED_TILE(pooled_eight_by_two, 8, 2, 0)
+POOLED_TILE(pooled_four_by_two, 4, 2, 0)
+POOLED_TILE(pooled_eight_by_one, 8, 1, 0)
+POOLED_TILE(pooled_four_by_one, 4, 1, 0)
 
 static tile_table tiles = {
     {{{8, eight_by_one}, {4, four_by_one}, {1, one_by_one}},
@@ -70,10 +75,12 @@ static tile_table tiles = {
     {{{8, factored_eight_by_one}, {4, factored_four_by_one}, {1, factored_one_by_one}},
      {{4, factored_four_by_two}, {1, factored_one_by_two}}},
 };
+static tile_table pooled_tiles = {{{{2, pooled_eight_by_one}, {1, pooled_four_by_one}},
+                                   {{2, pooled_eight_by_two}, {1, pooled_four_by_two}}}};
 
 void pbit_packed_conv_avx512(const struct pbit_packed_conv *conv, const int32_t *multipliers, uint32_t shift,
                              uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    convolve_tiles(tiles, conv, multipliers, shift, outputs, pixels);
+    convolve_tiles(pixels->line ? pooled_tiles : tiles, conv, multipliers, shift, outputs, pixels);
 }
 #endif

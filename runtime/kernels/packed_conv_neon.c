@@ -12,6 +12,7 @@ typedef int32x4_t VECTOR;
 #define VECTOR_ZERO() vdupq_n_s32(0)
 #define VECTOR_LOAD(from) vreinterpretq_s32_s8(vld1q_s8((const int8_t *)(from)))
 #define VECTOR_ADD vaddq_s32
+#define VECTOR_MAX vmaxq_s32
 #define VECTOR_MULTIPLY vmulq_s32
 
 INLINE VECTOR broadcast_word(const uint8_t *bytes)
@@ -71,6 +72,10 @@ TILE(wide_four_by_one, 4, 1, 0, 1)
 TILE(wide_one_by_one, 1, 1, 0, 1)
 TILE(wide_factored_one_by_two, 1, 2, 1, 1)
 TILE(wide_factored_one_by_one, 1, 1, 1, 1)
+POOLED_TILE(pooled_two, 4, 2, 0)
+POOLED_TILE(pooled_one, 4, 1, 0)
+POOLED_TILE(wide_pooled_two, 4, 2, 1)
+POOLED_TILE(wide_pooled_one, 4, 1, 1)
 
 static tile_table tiles = {
     {{{8, eight_by_one}, {4, four_by_one}, {1, one_by_one}},
@@ -82,10 +87,16 @@ static tile_table wide_tiles = {
     {{{4, wide_four_by_one}, {1, wide_one_by_one}}, {{4, wide_four_by_two}, {1, wide_one_by_two}}},
     {{{1, wide_factored_one_by_one}}, {{1, wide_factored_one_by_two}}},
 };
+static tile_table pooled_tiles = {{{{1, pooled_one}}, {{1, pooled_two}}}};
+static tile_table wide_pooled_tiles = {{{{1, wide_pooled_one}}, {{1, wide_pooled_two}}}};
 
 void pbit_packed_conv_neon(const struct pbit_packed_conv *conv, const int32_t *multipliers, uint32_t shift,
                            uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    convolve_tiles(pixels->wide ? wide_tiles : tiles, conv, multipliers, shift, outputs, pixels);
+    if (pixels->line)
+        convolve_tiles(pixels->wide ? wide_pooled_tiles : pooled_tiles, conv, multipliers, shift, outputs,
+                       pixels);
+    else
+        convolve_tiles(pixels->wide ? wide_tiles : tiles, conv, multipliers, shift, outputs, pixels);
 }
 #endif

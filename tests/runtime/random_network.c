@@ -16,7 +16,7 @@ static uint32_t add_conv(struct generator *g, uint32_t from, struct pbit_window 
     conv->fields.window = window;
     conv->fields.groups = groups;
     generator_fill_conv(g, conv, in.channels, channels);
-    if (generator_chance(g, 80))
+    if (generator_chance(g, from == 0 ? 40 : 80))
         conv->tables.zeros = NULL;
     if (generator_chance(g, 85)) {
         conv->fields.weight_group = 0;
@@ -94,9 +94,9 @@ static uint32_t add_layer(struct generator *g, uint32_t from)
     struct pbit_window window = pick_window(g, &in);
     uint32_t z = add_conv(g, from, window, 1, channels), height = g->program->tensors[z].height,
              width = g->program->tensors[z].width;
-    if (height > 3 && width > 3 && generator_chance(g, 25))
+    if (height > 3 && width > 3 && generator_chance(g, from == 0 ? 40 : 25))
         z = add_pool(g, z);
-    else if (generator_chance(g, 60))
+    else if (generator_chance(g, 80))
         z = add_residual(g, z);
     if (generator_chance(g, 25)) // a path that keeps levels, as of residual networks
         z = add_conv(g, keep_levels(g, z), one, channels, channels);
