@@ -10,7 +10,7 @@ enum { PROBE_IMAGES = 16 };
 
 /// Passes and steps that take time and change no number of draws, weights or bits.
 static const char *const unneeded[] = {"allocate-draws",  "choose-amplitude", "compensate-rounding",
-                                       "refine-rounding", "match-gains",      "correct-bias"};
+                                       "refine-rounding", "refit-weights",    "correct-bias"};
 
 /// Of one layer, in nJ per image.
 static double price(const void *state, const char *name, uint32_t draws)

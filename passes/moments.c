@@ -14,34 +14,41 @@ enum {
     ROWS = 1024,    ///< rows of x gathered before they are multiplied
 };
 
-/// x of up to ROWS positions, [rows][n].
+/// x and y of up to ROWS positions, [rows][n]; exact NULL: x alone.
 struct patches {
-    float *rows;
+    float *rows, *exact;
     size_t count;
 };
+
+static void add_rows(const float *rows, size_t count, size_t n, double *sum)
+{
+    for (size_t r = 0; r < count; r++)
+        for (size_t i = 0; i < n; i++)
+            sum[i] += rows[r * n + i];
+}
 
 static void multiply(struct pbitc_moments *moments, size_t group, struct patches *patches)
 {
     size_t n = moments->fan_in.count;
-    for (size_t r = 0; r < patches->count; r++)
-        for (size_t i = 0; i < n; i++)
-            moments->sum[group * n + i] += patches->rows[r * n + i];
+    add_rows(patches->rows, patches->count, n, moments->sum + group * n);
     cblas_ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (int)n, (int)patches->count, 1, patches->rows, (int)n,
                 1, moments->product + group * n * n, (int)n);
+    if (patches->exact) {
+        add_rows(patches->exact, patches->count, n, moments->exact_sum + group * n);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)n, (int)patches->count, 1,
+                    patches->rows, (int)n, patches->exact, (int)n, 1, moments->cross + group * n * n, (int)n);
+    }
     if (group == 0)
         moments->count += (double)patches->count;
     patches->count = 0;
 }
 
 /// Gemm: x[n] of one image, in the layer's ONNX order.
-static void gather_dense(struct pbitc_moments *moments, const float *x, struct patches *patches)
+static void gather_dense(const struct pbitc_moments *moments, const float *x, float *row)
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
-    float *row = patches->rows + patches->count++ * fan_in->count;
     for (size_t i = 0; i < fan_in->count; i++)
         row[i] = x[fan_in->source[i]] / moments->input.scale[fan_in->channel[i]];
-    if (patches->count == ROWS)
-        multiply(moments, 0, patches);
 }
 
 /// Conv: the patch below output position (oy, ox), x[C][H][W] of one image.
@@ -63,21 +70,26 @@ static void gather_patch(const struct pbitc_moments *moments, const struct pbitc
         }
 }
 
-static void gather_conv(struct pbitc_moments *moments, const struct pbitc_window *window, const float *x,
-                        size_t image, size_t group, struct patches *patches)
+/// What the layer reads at position p of one image: x of the p-bit network, y of the float network.
+static void gather(struct pbitc_moments *moments, const struct pbitc_window *window, const float *x,
+                   const float *y, size_t group, int64_t p, struct patches *patches)
 {
-    const int h = PBITC_SPATIAL - 2, w = PBITC_SPATIAL - 1;
-    int64_t positions = window->output[h] * window->output[w], step = (positions + POSITIONS - 1) / POSITIONS;
-    for (int64_t p = (int64_t)image % step; p < positions; p += step) { // other positions from image to image
-        float *row = patches->rows + patches->count++ * moments->fan_in.count;
-        gather_patch(moments, window, x, group, p / window->output[w], p % window->output[w], row);
-        if (patches->count == ROWS)
-            multiply(moments, group, patches);
+    const float *images[] = {x, y};
+    float *rows[] = {patches->rows, patches->exact};
+    int64_t width = window ? window->output[PBITC_SPATIAL - 1] : 1;
+    for (int i = 0; i < 2 && rows[i]; i++) {
+        float *row = rows[i] + patches->count * moments->fan_in.count;
+        if (window)
+            gather_patch(moments, window, images[i], group, p / width, p % width, row);
+        else
+            gather_dense(moments, images[i], row);
     }
+    if (++patches->count == ROWS)
+        multiply(moments, group, patches);
 }
 
 enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_moments *moments,
-                                   const struct pbitc_tensor *x, size_t first)
+                                   const struct pbitc_tensor *x, const struct pbitc_tensor *y, size_t first)
 {
     const struct pbitc_node *layer = moments->layer;
     size_t images = (size_t)x->shape.dims[0], elements = (size_t)pbitc_shape_elements(&x->shape) / images;
@@ -91,21 +103,21 @@ enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_m
         if (status != PBIT_OK)
             return status;
     }
-    struct patches patches = {malloc(ROWS * moments->fan_in.count * sizeof(float)), 0};
-    if (!patches.rows)
-        return pbitc_out_of_memory(context);
-    for (size_t group = 0; group < moments->groups; group++) {
-        for (size_t n = 0; n < images; n++) {
-            const float *image = (const float *)x->data + n * elements;
-            if (conv)
-                gather_conv(moments, &window, image, first + n, group, &patches);
-            else
-                gather_dense(moments, image, &patches);
-        }
+    size_t size = ROWS * moments->fan_in.count * sizeof(float);
+    struct patches patches = {malloc(size), moments->cross ? malloc(size) : NULL, 0};
+    bool ok = patches.rows && (patches.exact || !moments->cross);
+    int64_t positions = conv ? window.output[PBITC_SPATIAL - 2] * window.output[PBITC_SPATIAL - 1] : 1,
+            step = (positions + POSITIONS - 1) / POSITIONS;
+    for (size_t group = 0; group < moments->groups && ok; group++) {
+        for (size_t n = 0; n < images; n++) // other positions from image to image
+            for (int64_t p = (int64_t)(first + n) % step; p < positions; p += step)
+                gather(moments, conv ? &window : NULL, (const float *)x->data + n * elements,
+                       (const float *)y->data + n * elements, group, p, &patches);
         multiply(moments, group, &patches);
     }
     free(patches.rows);
-    return PBIT_OK;
+    free(patches.exact);
+    return ok ? PBIT_OK : pbitc_out_of_memory(context);
 }
 
 // ---- what rounding needs of them
@@ -114,7 +126,7 @@ enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_m
 /// where few rows were seen, whose chance correlations are no reason to trade errors.
 static const double DAMPING = 0.01, DAMPING_OF_FEW = 0.3;
 
-static void damp(float *covariance, size_t n, double rows)
+void pbitc_damp(float *covariance, size_t n, double rows)
 {
     double trace = 0;
     for (size_t i = 0; i < n; i++)
@@ -207,7 +219,7 @@ bool pbitc_find_statistics(const struct pbitc_moments *moments, size_t group, bo
         return false;
     if (known && compensate) {
         fill_covariance(moments, product, statistics, statistics->memory);
-        damp(statistics->memory, n, moments->count);
+        pbitc_damp(statistics->memory, n, moments->count);
         if (statistics->covariance)
             put_in_place(statistics, n);
         statistics->factor = invert(statistics->memory, n) ? statistics->memory : NULL;

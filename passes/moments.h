@@ -15,12 +15,20 @@ struct pbitc_moments {
     double count;   ///< rows seen, per group
     double *sum;    ///< [groups][n]
     float *product; ///< [groups][n][n], sum of x x^T, upper triangle
+
+    // Beside y, the same inputs in the float network; NULL: not wanted.
+    double *exact_sum; ///< [groups][n], of y
+    float *cross;      ///< [groups][n][n], sum of x y^T
 };
 
-/// Adds a batch of the layer's input, x[images][...], the first of them calibration image `first`. sum and
-/// product must be zeroed before the first call.
+/// Adds a batch of the layer's input, x[images][...], the first of them calibration image `first`, and the
+/// float network's, y[images][...]. The sums must be zeroed before the first call.
 enum pbit_status pbitc_add_moments(struct pbitc_context *context, struct pbitc_moments *moments,
-                                   const struct pbitc_tensor *x, size_t first);
+                                   const struct pbitc_tensor *x, const struct pbitc_tensor *y, size_t first);
+
+/// Adds a share of the mean variance to every variance, so that the covariance[n][n], seen on so many rows,
+/// can be inverted.
+void pbitc_damp(float *covariance, size_t n, double rows);
 
 /// What rounding needs to know of the inputs of a group of outputs; arrays of the caller.
 struct pbitc_statistics {

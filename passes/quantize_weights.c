@@ -7,13 +7,15 @@
 // (step `compensate-rounding`). With few bits integers and steps are then improved in turn, each given the
 // others (step `refine-rounding`). Typical inputs are the levels that the p-bits really draw on the
 // calibration images, behind layers that are rounded already; only their covariance counts, since what
-// rounding does to the mean of a sum goes into the bias. A rounded layer's gain and bias are then matched to
-// the float network's (match_outputs.h).
+// rounding does to the mean of a sum goes into the bias. What is rounded are not the float network's weights
+// but weights refitted to these inputs (refit_weights.h), and a rounded layer's bias is corrected
+// (correct_bias.h).
 #include "passes/pass_support.h"
 
-#include "passes/match_outputs.h"
+#include "passes/correct_bias.h"
 #include "passes/operators/operator_support.h"
 #include "passes/quantized.h"
+#include "passes/refit_weights.h"
 #include "passes/round_weights.h"
 
 #include <stdlib.h>
@@ -33,9 +35,10 @@ static float input_scale(const struct pbitc_moments *moments, size_t k, size_t i
 
 /// The integers of a layer under construction, and the float layer that computes the same.
 struct result {
-    const struct pbitc_moments *moments;
+    struct pbitc_moments *moments;
     struct pbitc_statistics statistics; ///< of the outputs at hand
     size_t first;                       ///< of these outputs
+    float *targets;                     ///< [outputs at hand][n], what is rounded
     int bits;
     bool clips;           ///< steps may clip
     size_t group, groups; ///< groups: factors per row
@@ -43,7 +46,7 @@ struct result {
     uint8_t *factors;
     float *scale;
     struct pbitc_value *rounded, *bias;
-    float *scratch; ///< [threads][3 n]
+    float *scratch; ///< [threads][2 n]
 };
 
 static bool allocate_result(struct pbitc_graph *graph, const struct pbitc_moments *moments,
@@ -68,8 +71,7 @@ static void quantize_row(void *state, int64_t index, int worker)
     const struct pbitc_moments *moments = result->moments;
     size_t n = moments->fan_in.count, k = result->first + (size_t)index;
     const float *from = (const float *)moments->layer->inputs[1]->constant->data + k * n;
-    float *to = (float *)result->rounded->constant->data + k * n,
-          *exact = result->scratch + (size_t)worker * 3 * n;
+    float *to = (float *)result->rounded->constant->data + k * n;
     struct pbitc_row row = {.bits = result->bits,
                             .clips = result->clips,
                             .n = n,
@@ -77,14 +79,13 @@ static void quantize_row(void *state, int64_t index, int worker)
                             .integers = result->weights + k * n,
                             .factors = result->group ? result->factors + k * result->groups : NULL,
                             .scale = &result->scale[k]};
-    for (size_t i = 0; i < n; i++)
-        exact[i] = from[moments->fan_in.source[i]] * input_scale(moments, k, i);
-    pbitc_round_row(&row, exact, &result->statistics, exact + n);
+    pbitc_round_row(&row, result->targets + (size_t)index * n, &result->statistics,
+                    result->scratch + (size_t)worker * 2 * n);
     double shift = 0; // of the mean of the sum
     for (size_t i = 0; i < n; i++) {
-        float weight = pbitc_row_step(&row, i) * (float)row.integers[i];
-        shift += (double)(exact[i] - weight) * result->statistics.mean[i];
-        to[moments->fan_in.source[i]] = weight / input_scale(moments, k, i);
+        float weight = pbitc_row_step(&row, i) * (float)row.integers[i], scale = input_scale(moments, k, i);
+        shift += (double)(from[moments->fan_in.source[i]] * scale - weight) * result->statistics.mean[i];
+        to[moments->fan_in.source[i]] = weight / scale;
     }
     ((float *)result->bias->constant->data)[k] += (float)shift;
 }
@@ -111,22 +112,41 @@ static void free_statistics(struct pbitc_statistics *statistics)
     free(statistics->covariance);
 }
 
+/// What the rows at hand are to become before they are rounded.
+static bool find_targets(struct result *result, size_t group)
+{
+    struct pbitc_moments *moments = result->moments;
+    const float *weights = moments->layer->inputs[1]->constant->data;
+    size_t n = moments->fan_in.count;
+    for (size_t r = 0; r < moments->fan_in.outputs_per_group; r++) {
+        size_t k = result->first + r;
+        for (size_t i = 0; i < n; i++)
+            result->targets[r * n + i] =
+                weights[k * n + moments->fan_in.source[i]] * input_scale(moments, k, i);
+    }
+    return !moments->cross || pbitc_refit_weights(moments, group, result->targets);
+}
+
 static bool quantize_rows(const struct pbitc_context *context, struct result *result)
 {
-    const struct pbitc_moments *moments = result->moments;
+    struct pbitc_moments *moments = result->moments;
     size_t n = moments->fan_in.count, per_group = moments->fan_in.outputs_per_group;
     bool compensate = moments->product && !pbitc_is_left_out(context, "compensate-rounding");
     bool refine = result->bits <= PBITC_FEW_BITS && !pbitc_is_left_out(context, "refine-rounding");
-    result->scratch = malloc((size_t)context->options->threads * 3 * n * sizeof(float));
-    bool ok = allocate_statistics(n, compensate, refine, &result->statistics) && result->scratch;
+    result->scratch = malloc((size_t)context->options->threads * 2 * n * sizeof(float));
+    result->targets = malloc(per_group * n * sizeof(float));
+    bool ok =
+        allocate_statistics(n, compensate, refine, &result->statistics) && result->scratch && result->targets;
     for (size_t group = 0; ok && group < moments->groups; group++) {
-        ok = pbitc_find_statistics(moments, group, compensate, &result->statistics);
         result->first = group * per_group;
+        ok = pbitc_find_statistics(moments, group, compensate, &result->statistics) &&
+             find_targets(result, group);
         if (ok)
             pbitc_parallel_for(context->options->threads, (int64_t)per_group, quantize_row, result);
     }
     free_statistics(&result->statistics);
     free(result->scratch);
+    free(result->targets);
     return ok;
 }
 
@@ -188,7 +208,7 @@ static int choose_bits(const struct pbitc_graph *graph, const struct pbitc_conte
 /// Rounds the layer and gives it the rounded weights as its constants, so that the float interpreter computes
 /// with them.
 static enum pbit_status quantize(struct pbitc_graph *graph, struct pbitc_context *context,
-                                 struct pbitc_node *layer, const struct pbitc_moments *moments)
+                                 struct pbitc_node *layer, struct pbitc_moments *moments)
 {
     const struct pbitc_fan_in *fan_in = &moments->fan_in;
     const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, layer->name);
@@ -240,7 +260,7 @@ static bool describe(struct pbitc_graph *graph, const struct pbitc_node *layer,
     return true;
 }
 
-/// Moments of what the layer reads in the p-bit network; NULL arrays when there are too many inputs.
+/// Moments of what the layer reads in both networks; NULL arrays when there are too many inputs.
 static enum pbit_status gather(struct pbitc_context *context, const struct pbitc_twin_run *run,
                                struct pbitc_moments *moments)
 {
@@ -249,13 +269,18 @@ static enum pbit_status gather(struct pbitc_context *context, const struct pbitc
         return PBIT_OK;
     moments->sum = calloc(moments->groups * n, sizeof(double));
     moments->product = calloc(moments->groups * n, n * sizeof(float));
-    if (!moments->sum || !moments->product)
-        return pbitc_out_of_memory(context);
-    enum pbit_status status = PBIT_OK;
+    bool refit = !pbitc_is_left_out(context, "refit-weights"), ok = moments->sum && moments->product;
+    if (refit) {
+        moments->exact_sum = calloc(moments->groups * n, sizeof(double));
+        moments->cross = calloc(moments->groups * n, n * sizeof(float));
+        ok = ok && moments->exact_sum && moments->cross;
+    }
+    enum pbit_status status = ok ? PBIT_OK : pbitc_out_of_memory(context);
     size_t first = 0;
     for (size_t b = 0; b < run->batches && status == PBIT_OK; b++) {
-        const struct pbitc_tensor *x = pbitc_twin_value(run->drawn, b, moments->layer->inputs[0]);
-        status = pbitc_add_moments(context, moments, x, first);
+        const struct pbitc_value *input = moments->layer->inputs[0];
+        const struct pbitc_tensor *x = pbitc_twin_value(run->drawn, b, input);
+        status = pbitc_add_moments(context, moments, x, pbitc_twin_value(run->exact, b, input), first);
         first += (size_t)x->shape.dims[0];
     }
     return status;
@@ -274,15 +299,17 @@ static enum pbit_status quantize_layer(struct pbitc_context *context, const stru
         status = quantize(quantization->graph, context, layer, &moments);
     free(moments.sum);
     free(moments.product);
+    free(moments.exact_sum);
+    free(moments.cross);
     *quantization->changed = true;
     return status;
 }
 
-static enum pbit_status match_layer(struct pbitc_context *context, const struct pbitc_twin_run *run,
-                                    struct pbitc_node *layer, void *state)
+static enum pbit_status correct_layer(struct pbitc_context *context, const struct pbitc_twin_run *run,
+                                      struct pbitc_node *layer, void *state)
 {
     (void)state;
-    return layer->quantized ? pbitc_match_outputs(context, run, layer) : PBIT_OK;
+    return layer->quantized ? pbitc_correct_bias(context, run, layer) : PBIT_OK;
 }
 
 enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_context *context,
@@ -296,7 +323,7 @@ enum pbit_status pbitc_quantize_weights(struct pbitc_graph *graph, struct pbitc_
     if (any && status == PBIT_OK && context->calibration->images)
         return pbitc_run_twins(
             graph, context,
-            &(struct pbitc_twin_functions){"quantize-weights", quantize_layer, match_layer, &quantization});
+            &(struct pbitc_twin_functions){"quantize-weights", quantize_layer, correct_layer, &quantization});
     PBITC_FOR_EACH_NODE(node, graph)
     if (status == PBIT_OK && any && pbitc_is_linear_layer(node))
         status = quantize_layer(context, NULL, node, &quantization);
