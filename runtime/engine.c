@@ -396,7 +396,8 @@ static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, i
     return status;
 }
 
-static enum pbit_status run_images(struct pbit_block *whole, uint32_t samples, int64_t *const *sums)
+/// What is the same in every pass.
+static void run_fixed(const struct pbit_block *whole)
 {
     struct pbit_block block;
     for (size_t first = 0; first < whole->images; first += block.images) {
@@ -404,7 +405,29 @@ static enum pbit_status run_images(struct pbit_block *whole, uint32_t samples, i
         for (uint32_t i = 0; i < whole->engine->model.first_random; i++)
             execute(&block, i);
     }
-    return run_passes(whole, samples, sums);
+}
+
+/// Few images with many of their passes: what is drawn once per image serves them all. What is the same in
+/// every pass is computed for more images, where their tensors stay in cache: dense layers read their weights
+/// once.
+static enum pbit_status run_all(const struct pbit_block *whole, uint32_t samples, int64_t *const *sums)
+{
+    enum { SMALL = 1 << 15 };
+    uint32_t outputs = whole->engine->model.output_count;
+    size_t few = PBIT_ENGINE_INSTANCES / (samples < PBIT_ENGINE_INSTANCES ? samples : PBIT_ENGINE_INSTANCES),
+           ahead = whole->engine->tensors_bytes <= SMALL ? PBIT_ENGINE_INSTANCES : few;
+    enum pbit_status status = PBIT_OK;
+    for (size_t first = 0; status == PBIT_OK && first < whole->images; first += few) {
+        struct pbit_block some = skip_images(whole, first);
+        if (first % ahead == 0) {
+            struct pbit_block next = some;
+            next.images = next.images < ahead ? next.images : ahead;
+            run_fixed(&next);
+        }
+        some.images = some.images < few ? some.images : few;
+        status = run_passes(&some, samples, sums + first * outputs);
+    }
+    return status;
 }
 
 enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct pbit_options *options,
@@ -440,15 +463,8 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
                                .sampler = budget.sampler,
                                .on_bits = budget.draws == 1 && !options->observe};
     pbit_sums_clear(model, images, sums);
-    if (options->after_sample) // wants to see all images after each pass
-        return run_images(&whole, budget.samples, sums);
-    // Else few images with many of their passes: what is drawn or computed once per image serves them all.
-    size_t step = PBIT_ENGINE_INSTANCES /
-                  (budget.samples < PBIT_ENGINE_INSTANCES ? budget.samples : PBIT_ENGINE_INSTANCES);
-    for (size_t first = 0; status == PBIT_OK && first < images; first += step) {
-        struct pbit_block some = skip_images(&whole, first);
-        some.images = some.images < step ? some.images : step;
-        status = run_images(&some, budget.samples, sums + first * model->output_count);
-    }
-    return status;
+    if (!options->after_sample)
+        return run_all(&whole, budget.samples, sums);
+    run_fixed(&whole); // all images are to be seen after each pass
+    return run_passes(&whole, budget.samples, sums);
 }
