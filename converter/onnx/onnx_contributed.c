@@ -54,6 +54,20 @@ static const char *gemm_body(struct pbitc_arena *arena, const Onnx__NodeProto *c
         exhausted);
 }
 
+/// Before opset 13, Softmax runs over all dimensions from the axis on: the same only for the last.
+static const char *softmax_body(struct pbitc_arena *arena, const Onnx__NodeProto *call, bool *exhausted)
+{
+    const Onnx__AttributeProto *axis = find_attribute(call, "axis"), *opset = find_attribute(call, "opset");
+    int64_t along = axis ? axis->i : -1;
+    if (!opset || (opset->i < 13 && along != -1))
+        return NULL;
+    return checked(pbitc_arena_format(arena,
+                                      "x = DequantizeLinear(X, Xs, Xz); y = Softmax{axis=%lld}(x);"
+                                      "Y = QuantizeLinear(y, Ys, Yz)",
+                                      (long long)along),
+                   exhausted);
+}
+
 enum { MAX_CONCATENATED = 64 };
 
 /// Inputs: scale and zero point of the result, then each operand with its scale and zero point.
@@ -160,6 +174,11 @@ static const struct {
      "x = DequantizeLinear(X, Xs, Xz); y = AveragePool@(x); Y = QuantizeLinear(y, Ys, Yz)", NULL},
     {"QLinearGlobalAveragePool", "X Xs Xz Ys Yz", "Y",
      "x = DequantizeLinear(X, Xs, Xz); y = GlobalAveragePool(x); Y = QuantizeLinear(y, Ys, Yz)", NULL},
+    {"QLinearSoftmax", "X Xs Xz Ys Yz", "Y", NULL, softmax_body},
+    {"QLinearWhere", "C X Xs Xz Y Ys Yz Zs Zz", "Z",
+     "x = DequantizeLinear(X, Xs, Xz); y = DequantizeLinear(Y, Ys, Yz); z = Where(C, x, y); Z = "
+     "QuantizeLinear(z, Zs, Zz)",
+     NULL},
     {"QLinearConcat", NULL, NULL, NULL, concat_body},
     {"QGemm", "A As Az B Bs Bz C Ys Yz", "Y", NULL, gemm_body},
     {"QuantizeLinear", "X S Z", "Y", "Y = QuantizeLinear@(X, S, Z)", NULL},

@@ -85,6 +85,15 @@ START_TEST(sums_and_products)
 }
 END_TEST
 
+START_TEST(choice)
+{
+    Onnx__NodeProto *node;
+    struct builder b = start_binary("QLinearWhere", "c,a,as,az,b,bs,bz,ys,yz", &node);
+    CONSTANT(&b, "c", BOOL, uint8_t, DIMS(1, 1, 2, 2), 1, 0, 0, 1);
+    EXPECT(&b, UINT8, 100, 104, 100, 255); // 0, 2, 0 and 122.5
+}
+END_TEST
+
 START_TEST(operators_of_one_operand)
 {
     Onnx__NodeProto *node;
@@ -93,6 +102,13 @@ START_TEST(operators_of_one_operand)
     EXPECT(&b, UINT8, 99, 104, 100, 100);
     b = start_binary("QLinearSigmoid", "b,bs,bz,ys,yz", &node);
     EXPECT(&b, UINT8, 100, 102, 101, 101); // 0.12, 0.88, 0.5, 0.5; steps of 0.5
+    b = start_binary("QLinearSoftmax", "b,bs,bz,ys,yz", &node);
+    builder_set_int(&b, node, "opset", 13);
+    EXPECT(&b, UINT8, 100, 102, 101, 101); // 0.02, 0.98, 0.5, 0.5
+    b = start_binary("QLinearSoftmax", "b,bs,bz,ys,yz", &node);
+    builder_set_int(&b, node, "opset", 11);
+    builder_set_int(&b, node, "axis", 1);
+    expect_refused(&b);
     b = start_binary("QLinearGlobalAveragePool", "a,as,az,ys,yz", &node);
     builder_set_int(&b, node, "channels_last", 0);
     EXPECT(&b, UINT8, 161);
