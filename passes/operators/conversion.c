@@ -154,7 +154,7 @@ static void store(const struct wide *wide, enum pbitc_type to, void *output, int
     }
 }
 
-/// The conversions of a model in float16, which runs them for every value.
+/// The conversions of a model in float16 or 8 bits, which runs them for every value.
 static void widen_halves(float *output, const uint16_t *input, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
@@ -167,11 +167,35 @@ static void narrow_to_halves(uint16_t *output, const float *input, int64_t count
         output[i] = float_to_half(input[i]);
 }
 
+static void widen_levels(float *output, const uint8_t *input, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        output[i] = input[i];
+}
+
+static void widen_signed_levels(float *output, const int8_t *input, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        output[i] = input[i];
+}
+
 void pbitc_convert(enum pbitc_type to, void *output, enum pbitc_type from, const void *input, int64_t count)
 {
     size_t from_bytes = pbitc_type_bytes(from), to_bytes = pbitc_type_bytes(to);
     struct wide wide;
     wide.kind = WIDE_REAL;
+    if (to == from && to != PBITC_BOOL && count) {
+        memcpy(output, input, (size_t)count * to_bytes);
+        return;
+    }
+    if (to == PBITC_FLOAT32 && from == PBITC_UINT8) {
+        widen_levels(output, input, count);
+        return;
+    }
+    if (to == PBITC_FLOAT32 && from == PBITC_INT8) {
+        widen_signed_levels(output, input, count);
+        return;
+    }
     if (to == PBITC_FLOAT32 && from == PBITC_FLOAT16) {
         widen_halves(output, input, count);
         return;

@@ -1,13 +1,17 @@
 // ConvInteger, MatMulInteger, QLinearConv and QLinearMatMul. The operands lose their zero points and become
-// doubles, whose products and sums are exact here (below 2^53), and Conv and MatMul do the rest.
+// floats, or doubles when there are many to add up: products and sums are exact (below 2^24 or 2^53), and
+// Conv and MatMul do the rest.
 #include "passes/operators/quantization.h"
 
 #include <string.h>
 
+/// Sums of so many products of two times 8 bits and a sign are exact as float32.
+enum { FLOAT_DEPTH = (1 << 24) / (255 * 255) };
+
 /// Where an operator has its inputs; 0: it has none such.
 struct signature {
     pbitc_infer_function *infer;
-    pbitc_evaluate_function *evaluate; ///< of the product in doubles
+    pbitc_evaluate_function *evaluate; ///< of the product
     bool is_conv; ///< channels are the first dimension of the right operand, else its last
     size_t right, left_zero, right_zero;
     size_t left_scale, right_scale, result_scale, result_zero, bias;
@@ -44,18 +48,33 @@ static const struct signature qlinear_matmul = {.infer = infer_matmul,
 
 /// The evaluation of the product: two operands, no bias.
 struct product {
+    enum pbitc_type type; ///< float32 or float64
     struct pbitc_tensor operands[2], result;
     const struct pbitc_tensor *inputs[2];
     struct pbitc_evaluation evaluation;
 };
 
+/// In which the sums are exact.
+static enum pbitc_type exact_type(const struct signature *signature,
+                                  const struct pbitc_evaluation *evaluation)
+{
+    const struct pbitc_shape *left = &evaluation->inputs[0]->shape;
+    const struct pbitc_shape *right = &evaluation->inputs[signature->right]->shape;
+    if (left->rank == 0 || right->rank == 0 || right->dims[0] == 0)
+        return PBITC_FLOAT64;
+    int64_t depth =
+        signature->is_conv ? pbitc_shape_elements(right) / right->dims[0] : left->dims[left->rank - 1];
+    return depth <= FLOAT_DEPTH ? PBITC_FLOAT32 : PBITC_FLOAT64;
+}
+
 static void product_prepare(const struct signature *signature, const struct pbitc_evaluation *evaluation,
                             struct product *product)
 {
     const size_t indices[2] = {0, signature->right};
+    product->type = exact_type(signature, evaluation);
     for (int i = 0; i < 2; i++) {
         product->operands[i] = *evaluation->inputs[indices[i]];
-        product->operands[i].type = PBITC_FLOAT64;
+        product->operands[i].type = product->type;
         product->operands[i].data = NULL;
         product->inputs[i] = &product->operands[i];
     }
@@ -167,29 +186,42 @@ static bool is_whole(const struct pbitc_evaluation *evaluation, size_t index)
     return !input || pbitc_shape_elements(&input->shape) == 1;
 }
 
-/// Levels minus their zero points; element i belongs to slice i / run % slices.
+#define SUBTRACT(element)                                                                                    \
+    for (int64_t j = i; j < i + run; j++)                                                                    \
+        ((element *)operand->data)[j] -= (element)zero_point;
+
+/// Makes an operand: levels minus their zero points; element i belongs to slice i / run % slices.
 static void remove_zero_points(const struct pbitc_evaluation *evaluation, size_t index, size_t zero,
-                               int64_t slices, int64_t run, double *result)
+                               int64_t slices, int64_t run, struct pbitc_tensor *operand)
 {
     const struct pbitc_tensor *levels = evaluation->inputs[index];
     int64_t count = pbitc_shape_elements(&levels->shape);
-    pbitc_convert(PBITC_FLOAT64, result, levels->type, levels->data, count);
+    pbitc_convert(operand->type, operand->data, levels->type, levels->data, count);
     if (is_whole(evaluation, zero))
         run = count;
     for (int64_t i = 0; i < count; i += run) {
         double zero_point = parameter_at(evaluation, zero, i / run % slices, 0);
-        for (int64_t j = i; j < i + run; j++)
-            result[j] -= zero_point;
+        if (operand->type == PBITC_FLOAT32) {
+            SUBTRACT(float)
+        } else {
+            SUBTRACT(double)
+        }
     }
 }
 
+#define FINISH(element, result)                                                                              \
+    for (element *sum = (element *)sums->data + start; sum < (element *)sums->data + start + count; sum++)   \
+        *sum = (element)(result);
+
 /// `count` accumulated sums of one row and column become the result: int32 modulo 2^32, or levels.
-static void finish(const struct signature *signature, const struct pbitc_evaluation *evaluation, double *sums,
-                   int64_t count, int64_t row, int64_t column)
+static void finish(const struct signature *signature, const struct pbitc_evaluation *evaluation,
+                   const struct pbitc_tensor *sums, int64_t start, int64_t count, int64_t row, int64_t column)
 {
+    bool single = sums->type == PBITC_FLOAT32;
+    if (!signature->result_scale && single)
+        return; // below 2^24
     if (!signature->result_scale) {
-        for (int64_t i = 0; i < count; i++)
-            sums[i] = (double)(int32_t)(uint32_t)(int64_t)sums[i];
+        FINISH(double, (int32_t)(uint32_t)(int64_t)*sum)
         return;
     }
     double bias = parameter_at(evaluation, signature->bias, column, 0);
@@ -198,30 +230,34 @@ static void finish(const struct signature *signature, const struct pbitc_evaluat
                   (float)parameter_at(evaluation, signature->result_scale, 0, 1);
     float zero_point = (float)parameter_at(evaluation, signature->result_zero, 0, 0);
     struct pbitc_levels levels = pbitc_levels_of(evaluation->outputs[0].type);
-    for (int64_t i = 0; i < count; i++)
-        sums[i] = (double)pbitc_quantize((float)(sums[i] + bias) * scale, zero_point, levels);
+    if (single) {
+        FINISH(float, pbitc_quantize((float)((double)*sum + bias) * scale, zero_point, levels))
+    } else {
+        FINISH(double, pbitc_quantize((float)(*sum + bias) * scale, zero_point, levels))
+    }
 }
 
 /// A result of Conv has its channels after the images, one of MatMul its columns last.
 static void finish_all(const struct signature *signature, const struct pbitc_evaluation *evaluation,
-                       double *sums)
+                       const struct pbitc_tensor *sums)
 {
     const struct pbitc_tensor *output = &evaluation->outputs[0];
     int64_t count = pbitc_shape_elements(&output->shape), columns = right_slices(signature, evaluation);
     int64_t rows = left_slices(signature, evaluation), run = 1;
     if (signature->is_conv)
         run = pbitc_extent(&output->shape, 2, output->shape.rank);
-    else if (is_whole(evaluation, signature->left_scale) && is_whole(evaluation, signature->right_scale))
+    else if (!signature->result_scale ||
+             (is_whole(evaluation, signature->left_scale) && is_whole(evaluation, signature->right_scale)))
         run = count;
     for (int64_t i = 0; i < count; i += run)
-        finish(signature, evaluation, sums + i, run, i / columns % rows, i / run % columns);
-    pbitc_convert(output->type, output->data, PBITC_FLOAT64, sums, count);
+        finish(signature, evaluation, sums, i, run, i / columns % rows, i / run % columns);
+    pbitc_convert(output->type, output->data, sums->type, sums->data, count);
 }
 
-static double *take(unsigned char **end, int64_t count)
+static void *take(unsigned char **end, int64_t count)
 {
     *end -= ((size_t)count * sizeof(double) + 63) & ~(size_t)63;
-    return (double *)*end;
+    return *end;
 }
 
 static enum pbit_status evaluate_product(const struct signature *signature,
@@ -230,25 +266,23 @@ static enum pbit_status evaluate_product(const struct signature *signature,
     struct product product;
     product_prepare(signature, evaluation, &product);
     product.result = evaluation->outputs[0];
-    product.result.type = PBITC_FLOAT64;
+    product.result.type = product.type;
     const struct pbitc_shape *left = &product.operands[0].shape, *right = &product.operands[1].shape;
     int64_t left_count = pbitc_shape_elements(left), right_count = pbitc_shape_elements(right);
     int64_t rows = left_slices(signature, evaluation), columns = right_slices(signature, evaluation);
     unsigned char *end = (unsigned char *)evaluation->scratch + evaluation->scratch_bytes;
-    double *operands[2] = {take(&end, left_count), take(&end, right_count)};
-    double *sums = take(&end, pbitc_shape_elements(&product.result.shape));
+    product.operands[0].data = take(&end, left_count);
+    product.operands[1].data = take(&end, right_count);
+    product.result.data = take(&end, pbitc_shape_elements(&product.result.shape));
     if (pbitc_shape_elements(&product.result.shape) == 0)
         return PBIT_OK;
-    remove_zero_points(evaluation, 0, signature->left_zero, rows, left_count / rows, operands[0]);
+    remove_zero_points(evaluation, 0, signature->left_zero, rows, left_count / rows, &product.operands[0]);
     remove_zero_points(evaluation, signature->right, signature->right_zero, columns,
-                       signature->is_conv || columns == 1 ? right_count / columns : 1, operands[1]);
-    product.operands[0].data = operands[0];
-    product.operands[1].data = operands[1];
-    product.result.data = sums;
+                       signature->is_conv || columns == 1 ? right_count / columns : 1, &product.operands[1]);
     product.evaluation.scratch_bytes = (size_t)(end - (unsigned char *)evaluation->scratch);
     enum pbit_status status = signature->evaluate(&product.evaluation);
     if (!status)
-        finish_all(signature, evaluation, sums);
+        finish_all(signature, evaluation, &product.result);
     return status;
 }
 
