@@ -3,7 +3,7 @@
 #include "tests/converter/onnx_run.h"
 #include "tests/run_suite.h"
 
-enum { FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6 };
+enum { FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6, BOOL = 9 };
 
 #define DIMS(...) ((const int64_t[]){__VA_ARGS__, -1})
 #define CONSTANT(builder, name, type, element, dims, ...)                                                    \
@@ -294,6 +294,7 @@ int main(void)
     TCase *tcase = tcase_create("contributed");
     const TTest *tests[] = {sums_and_products,
                             gradients,
+                            choice,
                             operators_of_one_operand,
                             concatenation,
                             dense_layers,

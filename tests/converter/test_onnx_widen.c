@@ -33,6 +33,7 @@ static void expect(struct builder b, const float *x, const enum pbitc_type *type
     ck_assert_int_eq(status, PBIT_OK);
     clone = pbitc_graph_clone(graph);
     struct pbitc_tensor inputs[2];
+    ck_assert_uint_le(graph->input_count, 2);
     for (size_t i = 0; i < graph->input_count; i++) {
         float *copy = pbitc_arena_allocate(graph->arena, COUNT, sizeof(float));
         memcpy(copy, x, COUNT * sizeof(float));
