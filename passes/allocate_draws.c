@@ -7,6 +7,7 @@
 #include "passes/pass_support.h"
 
 #include "passes/calibration_run.h"
+#include "passes/share_budget.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,31 +22,24 @@ enum {
 static const float AMPLITUDE = 0.5f;
 /// Errors fall at least so slowly, 1/L^e, and at most so fast.
 static const double LEAST_EXPONENT = 0.25, MOST_EXPONENT = 2.5;
-/// Draws that cost less than this share of the budget count as costing so much.
-static const double NEGLIGIBLE_PRICE = 1e-8;
 
 /// Neurons that draw alike: one layer, or those that a Concat joins.
 struct group {
-    size_t joined;          ///< index of the group it has become part of; itself when of none
-    double *prices;         ///< [PBIT_DRAWS_LIMIT + 1], by draws
-    bool fixed;             ///< by a recipe
-    uint32_t draws, before; ///< per pass; now, and before the step that is tried
-    uint32_t best;          ///< those of the run with the least error
-    double logs[POINTS];    ///< of the output's squared error with points[i] draws
+    size_t joined;             ///< index of the group it has become part of; itself when of none
+    double *prices, *errors;   ///< [PBIT_DRAWS_LIMIT + 1], by draws
+    bool fixed;                ///< by a recipe
+    struct pbitc_share *share; ///< per pass
+    double logs[POINTS];       ///< of the output's squared error with points[i] draws
 };
 
 struct allocation {
     struct pbitc_graph *graph; ///< the copy
     struct pbitc_context *context;
     struct group *groups;
-    size_t group_count;
-    double left;        ///< of the budget, that nobody has
-    double least_price; ///< of one draw, as far as gains are compared
-    uint32_t most;      ///< draws of one group
-    double least_error; ///< of the runs with all groups drawing
-    double power;       ///< mean square of the float network's outputs
-    uint32_t draws;     ///< m, of which the recipe's are factors
-    size_t *owner;      ///< by value->index: 1 + the group whose levels the value holds; 0: none
+    struct pbitc_sharing sharing; ///< one share for each group
+    double power;                 ///< mean square of the float network's outputs
+    uint32_t draws;               ///< m, of which the recipe's are factors
+    size_t *owner;                ///< by value->index: 1 + the group whose levels the value holds; 0: none
     uint32_t points[POINTS];
 };
 
@@ -109,15 +103,17 @@ static void add_prices(const struct allocation *allocation, struct group *group,
 static bool place_neuron(struct allocation *allocation, const struct pbitc_node *node)
 {
     const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(allocation->context, node->name);
-    size_t index = allocation->group_count++;
+    struct pbitc_arena *arena = allocation->graph->arena;
+    size_t index = allocation->sharing.count++;
     struct group *group = &allocation->groups[index];
-    *group = (struct group){.joined = index, .fixed = recipe && recipe->draws > 0, .draws = 1};
-    group->prices =
-        pbitc_arena_allocate(allocation->graph->arena, PBIT_DRAWS_LIMIT + 1, sizeof(*group->prices));
-    if (!group->prices)
+    *group = (struct group){.joined = index, .fixed = recipe && recipe->draws > 0};
+    group->prices = pbitc_arena_allocate(arena, PBIT_DRAWS_LIMIT + 1, sizeof(*group->prices));
+    group->errors = pbitc_arena_allocate(arena, PBIT_DRAWS_LIMIT + 1, sizeof(*group->errors));
+    if (!group->prices || !group->errors)
         return false;
-    if (group->fixed)
-        group->draws = (uint32_t)fmaxf(roundf(recipe->draws * (float)allocation->draws), 1);
+    group->share = &allocation->sharing.shares[index];
+    group->share->now =
+        group->fixed ? (uint32_t)fmaxf(roundf(recipe->draws * (float)allocation->draws), 1) : 1;
     add_prices(allocation, group, node);
     allocation->owner[node->outputs[0]->index] = index + 1;
     return true;
@@ -148,8 +144,10 @@ static enum pbit_status find_groups(struct allocation *allocation)
     size_t neurons = 0;
     PBITC_FOR_EACH_NODE(node, graph) neurons += pbitc_is_neuron(node, "pbit");
     allocation->groups = pbitc_arena_allocate(graph->arena, neurons, sizeof(*allocation->groups));
+    allocation->sharing.shares =
+        pbitc_arena_allocate(graph->arena, neurons, sizeof(*allocation->sharing.shares));
     allocation->owner = pbitc_arena_allocate(graph->arena, graph->value_count, sizeof(*allocation->owner));
-    if (!allocation->groups || !allocation->owner)
+    if (!allocation->groups || !allocation->sharing.shares || !allocation->owner)
         return pbitc_out_of_memory(allocation->context);
     PBITC_FOR_EACH_NODE(node, graph)
     {
@@ -179,7 +177,8 @@ static bool set_draws(struct allocation *allocation, const struct group *drawing
             continue;
         bool exact = drawing && group != drawing;
         if (!pbitc_node_set_string(allocation->graph, node, "kind", exact ? "exact" : "pbit") ||
-            !pbitc_node_set_float(allocation->graph, node, "draws", (float)(drawing ? draws : group->draws)))
+            !pbitc_node_set_float(allocation->graph, node, "draws",
+                                  (float)(drawing ? draws : group->share->now)))
             return false;
     }
     return true;
@@ -194,11 +193,11 @@ static enum pbit_status measure(struct allocation *allocation, double *error)
 
 static enum pbit_status measure_groups(struct allocation *allocation)
 {
-    const struct group nobody = {.draws = 0};
+    const struct group nobody = {.fixed = true};
     double exact = 0;
     enum pbit_status status = set_draws(allocation, &nobody, 1) ? measure(allocation, &exact)
                                                                 : pbitc_out_of_memory(allocation->context);
-    for (size_t i = 0; i < allocation->group_count && status == PBIT_OK; i++)
+    for (size_t i = 0; i < allocation->sharing.count && status == PBIT_OK; i++)
         for (size_t point = 0; point < POINTS && is_whole(allocation, i) && status == PBIT_OK; point++) {
             double error = 0;
             status = set_draws(allocation, &allocation->groups[i], allocation->points[point])
@@ -224,161 +223,34 @@ static double error_of(const struct allocation *allocation, const struct group *
 
 // ---- the sharing out
 
-static bool is_free(const struct group *group, size_t index)
-{
-    return group->joined == index && !group->fixed;
-}
-
-static double total_error(const struct allocation *allocation)
-{
-    double sum = 0;
-    for (size_t i = 0; i < allocation->group_count; i++)
-        if (is_free(&allocation->groups[i], i))
-            sum += error_of(allocation, &allocation->groups[i], allocation->groups[i].draws);
-    return sum;
-}
-
-/// What one draw more (step 1) or less (-1) costs.
-static double price_of_step(const struct group *group, int step)
-{
-    return group->prices[group->draws + (uint32_t)step] - group->prices[group->draws];
-}
-
-/// What the step changes the error by, as a share of its price.
-static double error_per_price(const struct allocation *allocation, const struct group *group, int step)
-{
-    double change = error_of(allocation, group, group->draws + (uint32_t)step) -
-                    error_of(allocation, group, group->draws);
-    return fabs(change) / fmax(fabs(price_of_step(group, step)), allocation->least_price);
-}
-
-static void change_draws(struct allocation *allocation, struct group *group, int step)
-{
-    allocation->left -= price_of_step(group, step);
-    group->draws += (uint32_t)step;
-}
-
-/// Gives draws away while the budget lasts, each where the error falls most for its price; none to group
-/// `except`.
-static void spend(struct allocation *allocation, size_t except)
-{
-    for (;;) {
-        struct group *best = NULL;
-        double most = 0;
-        for (size_t i = 0; i < allocation->group_count; i++) {
-            struct group *group = &allocation->groups[i];
-            if (!is_free(group, i) || i == except || group->draws >= allocation->most ||
-                price_of_step(group, 1) > allocation->left)
-                continue;
-            double gain = error_per_price(allocation, group, 1);
-            if (gain > most) {
-                most = gain;
-                best = group;
-            }
-        }
-        if (!best)
-            return;
-        change_draws(allocation, best, 1);
-    }
-}
-
-/// Takes draws back until the budget is kept to, each where the error rises least for its price.
-static void save(struct allocation *allocation, size_t except)
-{
-    while (allocation->left < 0) {
-        struct group *best = NULL;
-        double least = INFINITY;
-        for (size_t i = 0; i < allocation->group_count; i++) {
-            struct group *group = &allocation->groups[i];
-            if (!is_free(group, i) || i == except || group->draws == 1)
-                continue;
-            double loss = error_per_price(allocation, group, -1);
-            if (loss < least) {
-                least = loss;
-                best = group;
-            }
-        }
-        if (!best)
-            return;
-        change_draws(allocation, best, -1);
-    }
-}
-
-/// One draw more or less for one group, and the others make the best of it. True when that lowered the error;
-/// else all is as before.
-static bool improve(struct allocation *allocation, struct group *group, int step)
-{
-    if (step > 0 ? group->draws >= allocation->most : group->draws <= 1)
-        return false;
-    double before = total_error(allocation), left = allocation->left;
-    for (size_t i = 0; i < allocation->group_count; i++)
-        allocation->groups[i].before = allocation->groups[i].draws;
-    change_draws(allocation, group, step);
-    save(allocation, (size_t)(group - allocation->groups));
-    spend(allocation, (size_t)(group - allocation->groups));
-    if (allocation->left >= 0 && total_error(allocation) < before * (1 - 1e-9))
-        return true;
-    for (size_t i = 0; i < allocation->group_count; i++)
-        allocation->groups[i].draws = allocation->groups[i].before;
-    allocation->left = left;
-    return false;
-}
-
-/// Keeps the draws when a run with all of them has the least error so far.
-static enum pbit_status verify(struct allocation *allocation)
-{
-    double error = 0;
-    if (!set_draws(allocation, NULL, 0))
-        return pbitc_out_of_memory(allocation->context);
-    enum pbit_status status = measure(allocation, &error);
-    if (status == PBIT_OK && error < allocation->least_error) {
-        allocation->least_error = error;
-        for (size_t i = 0; i < allocation->group_count; i++)
-            allocation->groups[i].best = allocation->groups[i].draws;
-    }
-    return status;
-}
-
 /// All draw `mean`, rounded down; what the fraction would cost is left.
 static void start_alike(struct allocation *allocation, double mean)
 {
-    double budget = allocation->context->options->budget.spare;
-    allocation->left = budget;
-    allocation->most = (uint32_t)fmin(fmax(round(MOST_TIMES * mean), 1), PBIT_DRAWS_LIMIT);
-    for (size_t i = 0; i < allocation->group_count; i++) {
+    allocation->sharing.left = allocation->context->options->budget.spare;
+    uint32_t most = (uint32_t)fmin(fmax(round(MOST_TIMES * mean), 1), PBIT_DRAWS_LIMIT);
+    for (size_t i = 0; i < allocation->sharing.count; i++) {
         struct group *group = &allocation->groups[i];
-        if (!is_free(group, i))
-            continue;
-        group->draws = (uint32_t)fmin(fmax(mean, 1), PBIT_DRAWS_LIMIT);
-        budget += group->prices[group->draws];
-        if (mean > group->draws)
-            allocation->left += (mean - group->draws) * price_of_step(group, 1);
+        bool fixed = group->fixed || !is_whole(allocation, i);
+        uint32_t alike = (uint32_t)fmin(fmax(mean, 1), PBIT_DRAWS_LIMIT);
+        *group->share = (struct pbitc_share){.fixed = fixed,
+                                             .least = 1,
+                                             .most = most,
+                                             .prices = group->prices,
+                                             .errors = group->errors,
+                                             .now = fixed ? group->share->now : alike};
+        for (uint32_t draws = 1; draws <= most && !fixed; draws++)
+            group->errors[draws] = error_of(allocation, group, draws);
+        if (!fixed && mean > alike)
+            allocation->sharing.left += (mean - alike) * (group->prices[alike + 1] - group->prices[alike]);
     }
-    allocation->least_price = NEGLIGIBLE_PRICE * budget;
 }
 
-/// From the same draws for all to the least sum of errors that single steps lead to. The sum is a guess: runs
-/// say whether the end, or the way to it, is better than where it began.
-static enum pbit_status share_out(struct allocation *allocation, double mean)
+/// pbitc_share_measure.
+static enum pbit_status measure_shares(void *state, double *error)
 {
-    allocation->least_error = INFINITY;
-    start_alike(allocation, mean);
-    enum pbit_status status = verify(allocation);
-    spend(allocation, SIZE_MAX);
-    if (status == PBIT_OK)
-        status = verify(allocation);
-    for (bool improved = true; improved && status == PBIT_OK;) {
-        improved = false;
-        for (size_t i = 0; i < allocation->group_count; i++)
-            if (is_free(&allocation->groups[i], i))
-                improved |= improve(allocation, &allocation->groups[i], 1) ||
-                            improve(allocation, &allocation->groups[i], -1);
-        if (improved)
-            status = verify(allocation);
-    }
-    for (size_t i = 0; i < allocation->group_count; i++)
-        allocation->groups[i].draws = allocation->groups[i].best;
-    return status;
+    struct allocation *allocation = state;
+    return set_draws(allocation, NULL, 0) ? measure(allocation, error)
+                                          : pbitc_out_of_memory(allocation->context);
 }
 
 /// Draws become factors of m in the context of the real graph.
@@ -398,8 +270,8 @@ static enum pbit_status keep(const struct allocation *allocation, struct pbitc_g
             return pbitc_out_of_memory(context);
         *draws = (struct pbitc_layer_draws){
             .node = name,
-            .factor = (float)group->draws / (float)context->options->draws,
-            .relative_error = sqrt(error_of(allocation, group, group->draws) / allocation->power)};
+            .factor = (float)group->share->now / (float)context->options->draws,
+            .relative_error = sqrt(group->errors[group->share->now] / allocation->power)};
         *end = draws;
         end = &draws->next;
     }
@@ -458,7 +330,10 @@ static enum pbit_status allocate(struct allocation *allocation, const struct pbi
     status = find_groups(allocation);
     if (status == PBIT_OK)
         status = measure_groups(allocation);
-    return status == PBIT_OK ? share_out(allocation, mean) : status;
+    if (status != PBIT_OK)
+        return status;
+    start_alike(allocation, mean);
+    return pbitc_share_out(&allocation->sharing, measure_shares, allocation);
 }
 
 enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
