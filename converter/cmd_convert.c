@@ -1,8 +1,8 @@
 // pbitc convert: from an ONNX model to a .pbit file.
+#include "converter/budgets.h"
 #include "converter/command.h"
 #include "converter/conversion_summary.h"
 #include "converter/data/readers.h"
-#include "converter/energy_budget.h"
 #include "converter/file.h"
 #include "converter/float_model.h"
 #include "converter/options.h"
@@ -43,6 +43,11 @@ static const struct pbitc_option options[] = {
      "takes "
      "no more than E",
      PBITC_OPTION_TEXT, offsetof(struct pbitc_convert_arguments, energy_budget_text), .required = false},
+    {"size-budget", 0, "BYTES",
+     "of FILE.pbit: each layer gets the bits of weights it needs, 2..8,\nand the file takes no more than "
+     "BYTES",
+     PBITC_OPTION_INTEGER, offsetof(struct pbitc_convert_arguments, size_budget), .minimum = 1,
+     .maximum = INT64_MAX},
     {"target-drop", 0, "X",
      "find the cheapest m, bits of weights and shares of draws that lose\nno more than X (0..1) of the float "
      "model's accuracy; half of DATA\ncalibrates, the other half checks. Options given stay as they are",
@@ -243,7 +248,7 @@ static enum pbit_status write_recipe(const struct pbitc_conversion *conversion,
         return PBIT_OK;
     struct pbitc_recipe_options options = {arguments->weights, arguments->group, arguments->draws,
                                            arguments->samples};
-    return pbitc_recipe_write(arguments->write_recipe, &conversion->recipe, &options, converted->layer_draws,
+    return pbitc_recipe_write(arguments->write_recipe, &conversion->recipe, &options, converted->choices,
                               conversion->diagnostics);
 }
 
@@ -291,6 +296,8 @@ static enum pbit_status convert(struct pbitc_conversion *conversion, struct pbit
         status = read_images(conversion);
     if (status == PBIT_OK)
         status = settle(conversion);
+    if (status == PBIT_OK && conversion->arguments->size_budget)
+        status = pbitc_size_budget(conversion);
     if (status == PBIT_OK && conversion->arguments->energy_budget_text)
         return make_for_energy(conversion);
     if (status == PBIT_OK && conversion->arguments->target_text)
@@ -368,6 +375,14 @@ static bool check_together(const struct pbitc_convert_arguments *arguments)
         mistake = "--target-drop needs the images of --calibrate";
     else if (arguments->energy_budget_text && !arguments->calibrate)
         mistake = "--energy-budget needs the images of --calibrate";
+    else if (arguments->size_budget && !arguments->calibrate)
+        mistake = "--size-budget needs the images of --calibrate";
+    else if (arguments->size_budget && arguments->weights)
+        mistake = "--size-budget chooses the bits: leave out --weights";
+    else if (arguments->size_budget && (arguments->target_text || arguments->energy_budget_text))
+        mistake =
+            "--size-budget goes alone or with --draw-budget: write its recipe (--write-recipe), and give "
+            "that to the other";
     else if (arguments->target_text &&
              (arguments->draws || arguments->draw_budget_text || arguments->energy_budget_text))
         mistake = "--target-drop chooses the draws: leave out --draws, --draw-budget and --energy-budget";

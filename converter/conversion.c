@@ -60,6 +60,8 @@ static void write_metadata(struct pbitc_json *json, const struct pbitc_conversio
         pbitc_json_real(json, "draw_budget", arguments->draw_budget);
     if (arguments->energy_budget > 0)
         pbitc_json_real(json, "energy_budget", arguments->energy_budget);
+    if (arguments->size_budget > 0)
+        pbitc_json_integer(json, "size_budget", arguments->size_budget);
     pbitc_json_string(json, "neuron", pbitc_neuron_names[arguments->neuron]);
     pbitc_json_string(json, "sampler", pbitc_sampler_choices[arguments->sampler]);
     if (arguments->without)
@@ -110,6 +112,8 @@ static struct pbitc_options pass_options(const struct pbitc_conversion *conversi
         .draws = (uint32_t)arguments->draws,
         .samples = (uint32_t)arguments->samples,
         .budget = arguments->budget,
+        .shares_bytes = arguments->size_budget > 0,
+        .spare_bytes = arguments->spare_bytes,
         .neuron = (enum pbitc_neuron)arguments->neuron,
         .sampler = samplers[arguments->sampler],
         .threads = pbitc_threads(arguments->threads),
@@ -147,6 +151,7 @@ enum pbit_status pbitc_conversion_run(const struct pbitc_conversion *conversion,
         status = pbitc_pipeline_run(graph, &context);
     pbitc_progress_clear(&progress);
     free(metadata);
-    *result = (struct pbitc_converted){context.file, context.file_bytes, context.layer_draws, context.blame};
+    *result =
+        (struct pbitc_converted){context.file, context.file_bytes, context.layer_choices, context.blame};
     return status;
 }

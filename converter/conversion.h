@@ -14,6 +14,8 @@ struct pbitc_convert_arguments {
     const char *output, *calibrate, *recipe, *write_recipe, *without, *print_after;
     const char *draw_budget_text, *energy_budget_text, *target_text, *constants;
     double draw_budget, energy_budget, target; ///< read from the above
+    int64_t size_budget;                       ///< bytes of the file; 0: not given
+    double spare_bytes;                        ///< of these, that more bits of weights may take
     struct pbitc_budget budget;                ///< that they come to
     int64_t weights, group, draws, samples, threads;
     int neuron;  ///< enum pbitc_neuron
@@ -40,8 +42,8 @@ struct pbitc_conversion {
 struct pbitc_converted {
     const uint8_t *file; ///< the .pbit bytes
     size_t bytes;
-    const struct pbitc_layer_draws *layer_draws; ///< what allocate-draws chose
-    const struct pbitc_blame_line *blame;        ///< what --blame found
+    const struct pbitc_layer_choice *choices; ///< what allocate-draws and allocate-bits chose
+    const struct pbitc_blame_line *blame;     ///< what --blame found
 };
 
 /// Runs the passes over `graph` with `arguments`, calibrated on the first `images` images. `quiet`: nothing

@@ -49,9 +49,9 @@ static enum pbit_status sum_up(const struct pbitc_conversion *conversion, const 
 
 /// What a layer of the energy network is worth telling.
 struct share {
-    const struct pbitc_layer_draws *chosen; ///< NULL: it has no draws of its own
-    uint32_t draws;                         ///< per pass, of p-bits that it makes or reads; 0: none
-    double energy;                          ///< nJ per image
+    const struct pbitc_layer_choice *chosen; ///< NULL: it has no draws of its own
+    uint32_t draws;                          ///< per pass, of p-bits that it makes or reads; 0: none
+    double energy;                           ///< nJ per image
 };
 
 static struct share find_share(const struct pbitc_conversion *conversion, const struct pbitc_made *made,
@@ -67,8 +67,9 @@ static struct share find_share(const struct pbitc_conversion *conversion, const 
             pbitc_energy_total(pbitc_energy_of_layer(&summary->network, layer, &summary->constants, draws),
                                (uint32_t)arguments->samples),
     };
-    const struct pbitc_layer_draws *chosen = makes ? made->converted.layer_draws : NULL;
-    while (chosen && strcmp(chosen->node, layer->name) != 0)
+    const struct pbitc_layer_choice *chosen = made->converted.choices;
+    while (chosen && (strcmp(chosen->node, layer->name) != 0 ||
+                      (chosen->weight_bits > 0) != (layer->kind == PBITC_ENERGY_SYNAPSES)))
         chosen = chosen->next;
     share.chosen = chosen;
     return share;
@@ -82,7 +83,7 @@ static double total_energy(const struct pbitc_conversion *conversion, const stru
 }
 
 /// Their errors as if independent.
-static double expected_error(const struct pbitc_layer_draws *draws)
+static double expected_error(const struct pbitc_layer_choice *draws)
 {
     double sum = 0;
     for (; draws; draws = draws->next)
@@ -113,7 +114,7 @@ static void print_shares(const struct pbitc_conversion *conversion, const struct
     }
     fprintf(stderr, "%.2f draws per synapse on average, %.6g nJ per image (%s), expected error %.4f\n",
             summary->mean_draws, total_energy(conversion, summary), summary->constants.name,
-            expected_error(made->converted.layer_draws));
+            expected_error(made->converted.choices));
 }
 
 static void write_shares(struct pbitc_json *json, const struct pbitc_conversion *conversion,
@@ -121,7 +122,7 @@ static void write_shares(struct pbitc_json *json, const struct pbitc_conversion 
 {
     pbitc_json_real(json, "energy", total_energy(conversion, summary));
     pbitc_json_string(json, "energy_preset", summary->constants.name);
-    pbitc_json_real(json, "expected_error", expected_error(made->converted.layer_draws));
+    pbitc_json_real(json, "expected_error", expected_error(made->converted.choices));
     pbitc_json_open_array(json, "layers");
     for (size_t i = 0; i < summary->network.layer_count; i++) {
         const struct pbitc_energy_layer *layer = &summary->network.layers[i];
@@ -160,7 +161,7 @@ static void print_summary(const struct pbitc_conversion *conversion, const struc
             "%" PRIu64 " layers with %" PRIu64 " weights, %" PRIu64 " layers of random neurons\n",
             conversion->arguments->output, made->converted.bytes, conversion->model.size, summary->ratio,
             summary->weight_layers, summary->weights, summary->neuron_layers);
-    if (made->converted.layer_draws)
+    if (made->converted.choices)
         print_shares(conversion, made, summary);
 }
 
@@ -231,7 +232,7 @@ static void write_summary(const struct pbitc_conversion *conversion, const struc
     pbitc_json_integer(&json, "neuron_layers", (int64_t)summary->neuron_layers);
     pbitc_json_real(&json, "draws_per_synapse", summary->mean_draws);
     pbitc_json_integer(&json, "calibration_images", (int64_t)made->images);
-    if (made->converted.layer_draws)
+    if (made->converted.choices)
         write_shares(&json, conversion, made, summary);
     if (made->converted.blame)
         write_blame(&json, made->converted.blame);

@@ -218,17 +218,19 @@ enum pbit_status pbitc_recipe_load(const char *path, const struct pbitc_graph *g
     return check.status;
 }
 
-static bool add_draws(cJSON *layers, const struct pbitc_layer_draws *draws)
+static bool add_choice(cJSON *layers, const struct pbitc_layer_choice *choice)
 {
-    cJSON *layer = cJSON_GetObjectItemCaseSensitive(layers, draws->node);
+    cJSON *layer = cJSON_GetObjectItemCaseSensitive(layers, choice->node);
     if (!layer)
-        layer = cJSON_AddObjectToObject(layers, draws->node);
-    return layer && cJSON_AddNumberToObject(layer, "draws", (double)draws->factor);
+        layer = cJSON_AddObjectToObject(layers, choice->node);
+    if (layer && choice->weight_bits)
+        return cJSON_AddNumberToObject(layer, keys[KEY_WEIGHTS].name, choice->weight_bits);
+    return layer && cJSON_AddNumberToObject(layer, keys[KEY_DRAWS].name, (double)choice->draws);
 }
 
 /// NULL when out of memory.
 static cJSON *make_recipe(const struct pbitc_recipe *recipe, const struct pbitc_recipe_options *options,
-                          const struct pbitc_layer_draws *layer_draws)
+                          const struct pbitc_layer_choice *choices)
 {
     cJSON *json = cJSON_CreateObject(), *layers;
     bool good = json != NULL;
@@ -238,8 +240,8 @@ static cJSON *make_recipe(const struct pbitc_recipe *recipe, const struct pbitc_
     layers = recipe->json ? cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(recipe->json, "layers"), true)
                           : cJSON_CreateObject();
     good = good && layers;
-    for (; layer_draws && good; layer_draws = layer_draws->next)
-        good = add_draws(layers, layer_draws);
+    for (; choices && good; choices = choices->next)
+        good = add_choice(layers, choices);
     if (!good || !cJSON_AddItemToObject(json, "layers", layers)) {
         cJSON_Delete(layers);
         cJSON_Delete(json);
@@ -250,10 +252,10 @@ static cJSON *make_recipe(const struct pbitc_recipe *recipe, const struct pbitc_
 
 enum pbit_status pbitc_recipe_write(const char *path, const struct pbitc_recipe *recipe,
                                     const struct pbitc_recipe_options *options,
-                                    const struct pbitc_layer_draws *layer_draws,
+                                    const struct pbitc_layer_choice *choices,
                                     struct pbitc_diagnostics *diagnostics)
 {
-    cJSON *json = make_recipe(recipe, options, layer_draws);
+    cJSON *json = make_recipe(recipe, options, choices);
     char *text = json ? cJSON_Print(json) : NULL;
     enum pbit_status status = PBIT_OK;
     if (text) {

@@ -34,11 +34,11 @@ extern const char *const pbitc_neuron_names[];
 /// nothing to free.
 enum pbit_status pbitc_recipe_load(const char *path, const struct pbitc_graph *graph,
                                    struct pbitc_diagnostics *diagnostics, struct pbitc_recipe *recipe);
-/// Writes a recipe that repeats a conversion: `options`, the layers of `recipe` (which may be empty), and the
-/// draws that allocate-draws chose.
+/// Writes a recipe that repeats a conversion: `options`, the layers of `recipe` (which may be empty), and
+/// what allocate-draws and allocate-bits chose.
 enum pbit_status pbitc_recipe_write(const char *path, const struct pbitc_recipe *recipe,
                                     const struct pbitc_recipe_options *options,
-                                    const struct pbitc_layer_draws *layer_draws,
+                                    const struct pbitc_layer_choice *choices,
                                     struct pbitc_diagnostics *diagnostics);
 void pbitc_recipe_free(struct pbitc_recipe *recipe); ///< accepts a zeroed one
 

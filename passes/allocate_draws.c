@@ -257,23 +257,23 @@ static enum pbit_status measure_shares(void *state, double *error)
 static enum pbit_status keep(const struct allocation *allocation, struct pbitc_graph *graph,
                              struct pbitc_context *context)
 {
-    struct pbitc_layer_draws **end = &context->layer_draws;
+    struct pbitc_layer_choice **end = &context->layer_choices;
     PBITC_FOR_EACH_NODE(node, allocation->graph)
     {
         const struct group *group =
             pbitc_node_is(node, PBITC_OP_PBit) ? find_group(allocation, node->outputs[0]) : NULL;
         if (!group || group->fixed)
             continue;
-        struct pbitc_layer_draws *draws = pbitc_arena_allocate(graph->arena, 1, sizeof(*draws));
+        struct pbitc_layer_choice *choice = pbitc_arena_allocate(graph->arena, 1, sizeof(*choice));
         const char *name = pbitc_arena_copy_string(graph->arena, node->name, strlen(node->name));
-        if (!draws || !name)
+        if (!choice || !name)
             return pbitc_out_of_memory(context);
-        *draws = (struct pbitc_layer_draws){
+        *choice = (struct pbitc_layer_choice){
             .node = name,
-            .factor = (float)group->share->now / (float)context->options->draws,
+            .draws = (float)group->share->now / (float)context->options->draws,
             .relative_error = sqrt(group->errors[group->share->now] / allocation->power)};
-        *end = draws;
-        end = &draws->next;
+        *end = choice;
+        end = &choice->next;
     }
     return PBIT_OK;
 }
@@ -341,7 +341,7 @@ enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_co
     (void)changed; // what is chosen stands in the context
     const struct pbitc_options *options = context->options;
     double mean = options->budget.mean;
-    if (!(mean > 0) || context->layer_draws || context->calibration->images == 0)
+    if (!(mean > 0) || context->layer_choices || context->calibration->images == 0)
         return PBIT_OK;
     struct pbitc_options quiet = pbitc_quiet_options(options);
     quiet.samples = 1;

@@ -1,5 +1,6 @@
 #include "passes/blame_layers.h"
 
+#include "passes/borrow_weights.h"
 #include "passes/calibration_run.h"
 #include "passes/pass_support.h"
 #include "passes/quantized.h"
@@ -143,33 +144,17 @@ static enum pbit_status measure_draws(struct work *work, const struct pbitc_node
     return status;
 }
 
-static struct pbitc_value *copy_floats(struct pbitc_graph *graph, const struct pbitc_value *from)
-{
-    struct pbitc_value *value = pbitc_add_floats(graph, from->name, &from->constant->shape);
-    if (value)
-        memcpy(value->constant->data, from->constant->data,
-               (size_t)pbitc_shape_elements(&from->constant->shape) * sizeof(float));
-    return value;
-}
-
 static enum pbit_status measure_weights(struct work *work, const struct pbitc_node *node,
                                         struct pbitc_node *exact, const struct pbitc_node *rounded)
 {
     struct pbitc_graph *graph = work->copies->exact;
-    struct pbitc_value **inputs = exact->inputs;
-    size_t input_count = exact->input_count;
-    struct pbitc_value *weights = copy_floats(graph, rounded->inputs[1]),
-                       *bias = copy_floats(graph, rounded->inputs[2]);
-    struct pbitc_value *replaced[] = {exact->inputs[0], weights, bias};
-    if (!weights || !bias)
+    struct pbitc_borrowed borrowed;
+    if (!pbitc_borrow_weights(graph, exact, rounded, &borrowed))
         return pbitc_out_of_memory(work->context);
-    exact->inputs = replaced;
-    exact->input_count = 3;
     enum pbit_status status = run(work, graph, 1, work->now);
     if (status == PBIT_OK)
         add_line(work, "weights", node, work->clipped);
-    exact->inputs = inputs;
-    exact->input_count = input_count;
+    pbitc_return_weights(&borrowed);
     return status;
 }
 

@@ -43,12 +43,17 @@ struct pbitc_budget {
     const void *price_state;
 };
 
+enum { PBITC_LEAST_SHARED_BITS = 2 }; ///< of a weight, where allocate-bits chooses
+
 struct pbitc_options {
     int weight_bits;  ///< b_w, 1..8
     int group;        ///< 0 = one scale per output channel
     uint32_t draws;   ///< default m of the file
     uint32_t samples; ///< default T of the file
     struct pbitc_budget budget;
+    /// allocate-bits gives out so many bytes, beyond what all layers take with PBITC_LEAST_SHARED_BITS.
+    bool shares_bytes;
+    double spare_bytes;
     enum pbitc_neuron neuron;
     enum pbit_sampler sampler; ///< iid or stratified
     int threads;
@@ -71,14 +76,15 @@ struct pbitc_range {
     struct pbitc_range *next;
 };
 
-/// What allocate-draws chose for a neuron (a node name of the ONNX file).
-struct pbitc_layer_draws {
+/// What allocate-draws or allocate-bits chose for a layer (a node name of the ONNX file).
+struct pbitc_layer_choice {
     const char *node;
-    float factor; ///< it draws m times so many p-bits
-    /// Root mean square of what these draws alone are expected to change the network's output by, as a share
-    /// of the output's.
+    float draws;     ///< the neuron draws m times so many p-bits; 0: nothing was chosen about that
+    int weight_bits; ///< b_w; 0: nothing was chosen about that
+    /// Root mean square of what this alone is expected to change the network's output by, as a share of the
+    /// output's.
     double relative_error;
-    struct pbitc_layer_draws *next;
+    struct pbitc_layer_choice *next;
 };
 
 /// What --blame found: the output of the network after a pass, or of a network in which only one layer is as
@@ -98,7 +104,8 @@ struct pbitc_context {
     struct pbitc_range *ranges; ///< set by `calibrate`, in the graph's arena
     const float
         *float_outputs; ///< output 0 of the float network on the first calibration images, set by `calibrate`
-    struct pbitc_layer_draws *layer_draws; ///< set by `allocate-draws`, in the graph's arena
+    struct pbitc_layer_choice
+        *layer_choices; ///< set by allocate-draws and allocate-bits, in the graph's arena
     struct pbitc_blame_line
         *blame;           ///< set by --blame, in the graph's arena: passes in order, then layers, worst first
     const char *metadata; ///< JSON text that `lower` puts into the file

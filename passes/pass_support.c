@@ -193,9 +193,9 @@ float pbitc_draw_factor(const struct pbitc_context *context, const char *node)
     const struct pbitc_layer_recipe *recipe = pbitc_find_recipe(context, node);
     if (recipe && recipe->draws > 0)
         return recipe->draws;
-    for (const struct pbitc_layer_draws *draws = context->layer_draws; draws; draws = draws->next)
-        if (strcmp(draws->node, node) == 0)
-            return draws->factor;
+    for (const struct pbitc_layer_choice *choice = context->layer_choices; choice; choice = choice->next)
+        if (choice->draws > 0 && strcmp(choice->node, node) == 0)
+            return choice->draws;
     return 1;
 }
 

@@ -199,6 +199,9 @@ static int choose_bits(const struct pbitc_graph *graph, const struct pbitc_conte
     int bits = context->options->weight_bits;
     if (recipe && recipe->weight_bits > 0)
         return recipe->weight_bits;
+    for (const struct pbitc_layer_choice *choice = context->layer_choices; choice; choice = choice->next)
+        if (choice->weight_bits && strcmp(choice->node, layer->name) == 0)
+            return choice->weight_bits;
     if (bits >= LEAST_BITS || pbitc_is_left_out(context, "widen-small"))
         return bits;
     bool wide = reads_input(layer) || gives_output(graph, layer->outputs[0]) || is_small(graph, layer);

@@ -74,7 +74,7 @@ START_TEST(outputs_come_nearer_to_the_float_network)
 {
     struct pass_case *uniform = prepare(0, NULL), *shared = prepare(MEAN, NULL);
     pass_run(uniform, "allocate-draws");
-    ck_assert_ptr_null(uniform->context.layer_draws); // no budget, nothing to share out
+    ck_assert_ptr_null(uniform->context.layer_choices); // no budget, nothing to share out
     pass_run(shared, "allocate-draws");
     double before = output_error(uniform), after = output_error(shared);
     ck_assert_msg(after < before, "squared error %g with uniform draws, %g with shared ones", before, after);
@@ -139,7 +139,7 @@ START_TEST(errors_that_are_expected_fall_with_the_budget)
         struct pass_case *c = prepare(times * MEAN, NULL);
         pass_run(c, "allocate-draws");
         double sum = 0;
-        for (const struct pbitc_layer_draws *draws = c->context.layer_draws; draws; draws = draws->next) {
+        for (const struct pbitc_layer_choice *draws = c->context.layer_choices; draws; draws = draws->next) {
             ck_assert(draws->relative_error > 0 && draws->relative_error < 1);
             sum += draws->relative_error * draws->relative_error;
         }

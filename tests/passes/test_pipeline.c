@@ -5,6 +5,8 @@
 enum { IMAGES = 6 };
 /// Draws per synapse, where the default m is 1 or 4: what allocate-draws gives out.
 static const double BUDGET = 4.6;
+/// Beside weights of 2 bits: what allocate-bits gives out.
+static const double SPARE_BYTES = 40;
 
 /// conv, batch norm, pool, residual sum, average, dense: every pass has something to do.
 static void build(struct pass_case *c)
@@ -80,22 +82,30 @@ START_TEST(one_pass_is_printed_on_request)
 }
 END_TEST
 
+/// Budgets for all layers; allocate-bits leaves nothing to widen.
+static struct pass_case *prepare_budgets(bool shares_bytes)
+{
+    struct pass_case *c = prepare(NULL);
+    c->options.weight_bits = 3;
+    c->options.draws = 4;
+    c->options.budget.mean = BUDGET;
+    c->options.shares_bytes = shares_bytes;
+    c->options.spare_bytes = SPARE_BYTES;
+    return c;
+}
+
 /// Every pass and step that can be left out changes the file, and a pass that is left out does not run.
 START_TEST(what_is_left_out_is_missed)
 {
     size_t count, size;
     const struct pbitc_pass *passes = pbitc_passes(&count);
-    struct pass_case *all = prepare(NULL);
-    all->options.weight_bits = 3;
-    all->options.draws = 4;
-    all->options.budget.mean = BUDGET;
-    ck_assert_int_eq(pbitc_pipeline_run(all->graph, &all->context), PBIT_OK);
+    struct pass_case *complete[] = {prepare_budgets(false), prepare_budgets(true)};
+    for (size_t i = 0; i < 2; i++)
+        ck_assert_int_eq(pbitc_pipeline_run(complete[i]->graph, &complete[i]->context), PBIT_OK);
     for (size_t i = 0; i < count; i++) {
-        struct pass_case *c = prepare(NULL);
+        bool shares_bytes = strcmp(passes[i].name, "allocate-bits") == 0;
+        struct pass_case *all = complete[shares_bytes], *c = prepare_budgets(shares_bytes);
         char *text = NULL;
-        c->options.weight_bits = 3;
-        c->options.draws = 4;
-        c->options.budget.mean = BUDGET;
         c->options.print_after = "all";
         c->options.talk = open_memstream(&text, &size);
         ck_assert_int_eq(pbitc_leave_out(&c->options, &passes[i]), passes[i].optional);
@@ -111,7 +121,8 @@ START_TEST(what_is_left_out_is_missed)
         free(text);
         pass_case_destroy(c);
     }
-    pass_case_destroy(all);
+    pass_case_destroy(complete[0]);
+    pass_case_destroy(complete[1]);
 }
 END_TEST
 
@@ -123,6 +134,8 @@ START_TEST(every_failed_allocation_is_survived)
         failing_allocator_start(&failing, SIZE_MAX);
         struct pass_case *c = prepare(&failing.allocator);
         c->options.budget.mean = BUDGET;
+        c->options.shares_bytes = true;
+        c->options.spare_bytes = SPARE_BYTES;
         failing.calls_left = calls;
         enum pbit_status status = pbitc_pipeline_run(c->graph, &c->context);
         done = status == PBIT_OK;

@@ -1,7 +1,7 @@
-// convert --energy-budget: how many draws an energy per image pays for, and what the draws of each layer
-// cost.
-#ifndef PBITC_ENERGY_BUDGET_H
-#define PBITC_ENERGY_BUDGET_H
+// convert --energy-budget and --size-budget: what a budget pays for, found on a file made for it of few
+// images (neither energies nor sizes depend on what they show).
+#ifndef PBITC_BUDGETS_H
+#define PBITC_BUDGETS_H
 
 #include "converter/conversion.h"
 #include "converter/energy/energy_network.h"
@@ -16,10 +16,14 @@ struct pbitc_energy_budget {
 
 /// Finds the most draws that all layers can afford alike for arguments->energy_budget nJ per image, all T
 /// passes together; they become arguments->draws, and arguments->budget says what is left and what more draws
-/// cost. Makes a file for that, of few images: energies do not depend on ranges. Errors: those of a
-/// conversion, RANGE when not even one draw can be paid for. To be closed in any case.
+/// cost. Errors: those of a conversion, RANGE when not even one draw can be paid for. To be closed in any
+/// case.
 enum pbit_status pbitc_energy_budget_open(struct pbitc_conversion *conversion,
                                           struct pbitc_energy_budget *budget);
 void pbitc_energy_budget_close(struct pbitc_energy_budget *budget); ///< accepts a zeroed one
+
+/// What arguments->size_budget leaves beside a file with the fewest bits becomes arguments->spare_bytes.
+/// Errors: those of a conversion, RANGE when the file would be too large even so.
+enum pbit_status pbitc_size_budget(struct pbitc_conversion *conversion);
 
 #endif

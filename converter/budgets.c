@@ -1,4 +1,4 @@
-#include "converter/energy_budget.h"
+#include "converter/budgets.h"
 
 #include "converter/data/readers.h"
 #include "converter/report/report_layers.h"
@@ -9,8 +9,28 @@
 enum { PROBE_IMAGES = 16 };
 
 /// Passes and steps that take time and change no number of draws, weights or bits.
-static const char *const unneeded[] = {"allocate-draws",  "choose-amplitude", "compensate-rounding",
-                                       "refine-rounding", "refit-weights",    "correct-bias"};
+static const char *const unneeded[] = {"allocate-draws",      "choose-amplitude", "allocate-bits",
+                                       "compensate-rounding", "refine-rounding",  "refit-weights",
+                                       "correct-bias"};
+
+/// A file of few images, without the passes and steps that are unneeded; it lives in the arena of *graph,
+/// which is the caller's to destroy.
+static enum pbit_status make_probe(const struct pbitc_conversion *conversion,
+                                   const struct pbitc_convert_arguments *arguments, uint64_t without,
+                                   struct pbitc_graph **graph, struct pbitc_converted *converted)
+{
+    struct pbitc_conversion probe = *conversion;
+    struct pbitc_options options = {.without = conversion->without | without};
+    for (size_t i = 0; i < sizeof(unneeded) / sizeof(*unneeded); i++)
+        pbitc_leave_out(&options, pbitc_pass_find(unneeded[i]));
+    probe.without = options.without;
+    size_t images = conversion->dataset->images < PROBE_IMAGES ? conversion->dataset->images : PROBE_IMAGES;
+    *graph = pbitc_graph_clone(conversion->model.graph);
+    return *graph ? pbitc_conversion_run(&probe, arguments, *graph, images, true, converted)
+                  : pbitc_report_memory(conversion->diagnostics);
+}
+
+// ---- energy
 
 /// Of one layer, in nJ per image.
 static double price(const void *state, const char *name, uint32_t draws)
@@ -34,34 +54,24 @@ static double energy_of(const struct pbitc_energy_budget *budget, uint32_t draws
                               budget->samples);
 }
 
-/// The network of a file made for it.
 static enum pbit_status find_network(const struct pbitc_conversion *conversion,
                                      struct pbitc_energy_budget *budget)
 {
-    struct pbitc_conversion probe = *conversion;
     struct pbitc_convert_arguments arguments = *conversion->arguments;
     arguments.draws = 1; // sums of many draws may overflow
-    struct pbitc_options options = {.without = conversion->without};
-    for (size_t i = 0; i < sizeof(unneeded) / sizeof(*unneeded); i++)
-        pbitc_leave_out(&options, pbitc_pass_find(unneeded[i]));
-    probe.without = options.without;
-    size_t images = conversion->dataset->images < PROBE_IMAGES ? conversion->dataset->images : PROBE_IMAGES;
-    struct pbitc_graph *graph = pbitc_graph_clone(conversion->model.graph);
-    if (!graph)
-        return pbitc_report_memory(conversion->diagnostics);
+    struct pbitc_graph *graph;
     struct pbitc_converted converted;
     struct pbit_model model;
-    enum pbit_status status = pbitc_conversion_run(&probe, &arguments, graph, images, true, &converted);
+    enum pbit_status status = make_probe(conversion, &arguments, 0, &graph, &converted);
     if (status == PBIT_OK)
         status = pbit_model_open(&model, converted.file, converted.bytes);
-    if (status == PBIT_OK) {
-        size_t count;
-        const struct pbitc_report_layer *layers = pbitc_report_layers_describe(budget->arena, &model, &count);
-        if (!layers ||
-            !pbitc_energy_network_of_layers(layers, count, PBITC_ENERGY_EXACT, PBITC_ENERGY_ACTIVITY,
-                                            budget->arena, &budget->network))
-            status = pbitc_report_memory(conversion->diagnostics);
-    }
+    size_t count;
+    const struct pbitc_report_layer *layers =
+        status == PBIT_OK ? pbitc_report_layers_describe(budget->arena, &model, &count) : NULL;
+    if (status == PBIT_OK &&
+        (!layers || !pbitc_energy_network_of_layers(layers, count, PBITC_ENERGY_EXACT, PBITC_ENERGY_ACTIVITY,
+                                                    budget->arena, &budget->network)))
+        status = pbitc_report_memory(conversion->diagnostics);
     pbitc_graph_destroy(graph);
     return status;
 }
@@ -104,4 +114,34 @@ enum pbit_status pbitc_energy_budget_open(struct pbitc_conversion *conversion,
 void pbitc_energy_budget_close(struct pbitc_energy_budget *budget)
 {
     pbitc_arena_destroy(budget->arena);
+}
+
+// ---- size
+
+/// A file tells how many images calibrated it: so many bytes more than when they were few.
+enum { IMAGE_COUNT_BYTES = 4 };
+
+enum pbit_status pbitc_size_budget(struct pbitc_conversion *conversion)
+{
+    struct pbitc_convert_arguments arguments = *conversion->arguments;
+    arguments.weights = PBITC_LEAST_SHARED_BITS;
+    arguments.draws = 1;
+    arguments.budget.mean = 0;
+    struct pbitc_options options = {.without = 0};
+    pbitc_leave_out(&options, pbitc_pass_find("widen-small"));
+    struct pbitc_graph *graph;
+    struct pbitc_converted converted;
+    enum pbit_status status = make_probe(conversion, &arguments, options.without, &graph, &converted);
+    pbitc_graph_destroy(graph);
+    if (status != PBIT_OK)
+        return status;
+    int64_t least = (int64_t)converted.bytes + IMAGE_COUNT_BYTES;
+    if (least > arguments.size_budget)
+        return pbitc_report(conversion->diagnostics, PBIT_ERROR_RANGE, NULL, NULL, 0,
+                            arguments.group ? "raise it, or give --group 0" : "raise it",
+                            "--size-budget: %" PRId64
+                            " bytes are too few: with weights of %d bits the file takes %" PRId64,
+                            arguments.size_budget, PBITC_LEAST_SHARED_BITS, least);
+    conversion->arguments->spare_bytes = (double)(arguments.size_budget - least);
+    return PBIT_OK;
 }
