@@ -18,11 +18,11 @@ enum {
     ROUNDING_IMAGES = 128, ///< that rounding is made for
     LEAST_BITS = PBITC_LEAST_SHARED_BITS,
     MOST_BITS = 8,
-    POINTS = 4,
+    POINTS = 3, ///< LEAST_BITS and the next ones are measured
 };
 
-/// Bits at which a layer is measured.
-static const int points[POINTS] = {2, 3, 4, 6};
+/// What one more bit leaves of the squared error where steps are fine: half a step is twice as small.
+static const double ERROR_PER_BIT = 0.25;
 
 struct layer {
     const struct pbitc_node *node;
@@ -133,7 +133,7 @@ static enum pbit_status measure_layers(struct allocation *allocation, struct pbi
 static enum pbit_status measure_point(struct allocation *allocation, size_t point)
 {
     struct pbitc_graph *exact = copy_exact(allocation), *rounded = copy_exact(allocation);
-    enum pbit_status status = exact && rounded ? round_copy(allocation, rounded, points[point])
+    enum pbit_status status = exact && rounded ? round_copy(allocation, rounded, LEAST_BITS + (int)point)
                                                : pbitc_out_of_memory(allocation->context);
     if (status == PBIT_OK)
         status = measure_layers(allocation, exact, rounded, point);
@@ -142,21 +142,14 @@ static enum pbit_status measure_point(struct allocation *allocation, size_t poin
     return status;
 }
 
-/// Errors fall by the same factor for every bit between two points, and so beyond the last; they never rise.
+/// They never rise, though noise may make a measured one do so.
 static void fill_errors(const struct allocation *allocation, struct layer *layer)
 {
     double least = 1e-12 * allocation->power;
-    for (size_t point = 0; point < POINTS; point++)
-        layer->measured[point] = fmax(layer->measured[point], least);
-    for (size_t point = 1; point < POINTS; point++)
-        layer->measured[point] = fmin(layer->measured[point], layer->measured[point - 1]);
     for (int bits = LEAST_BITS; bits <= MOST_BITS; bits++) {
-        size_t after = 1;
-        while (after + 1 < POINTS && points[after] < bits)
-            after++;
-        double from = log(layer->measured[after - 1]), to = log(layer->measured[after]);
-        double share = (double)(bits - points[after - 1]) / (points[after] - points[after - 1]);
-        layer->errors[bits] = exp(from + share * (to - from));
+        double error = bits < LEAST_BITS + POINTS ? fmax(layer->measured[bits - LEAST_BITS], least)
+                                                  : layer->errors[bits - 1] * ERROR_PER_BIT;
+        layer->errors[bits] = bits > LEAST_BITS ? fmin(error, layer->errors[bits - 1]) : error;
     }
 }
 
