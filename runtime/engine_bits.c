@@ -294,42 +294,31 @@ static void describe_term(const struct stage *stage, uint32_t t, uint32_t k, uin
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[t]];
-    const uint8_t *bytes = stage->block->engine->model.bytes;
-    int32_t multiplier =
-        pbit_level_multiplier(pbit_load_u32(bytes + conv->operation.multipliers + 4 * (size_t)k),
-                              pbit_tensor_levels(&conv->input, stage->block->draws));
-    int32_t bias = pbit_load_i32(bytes + conv->operation.biases + 4 * (size_t)k);
-    uint32_t shift = conv->operation.shift;
-    double step = multiplier / (double)((uint64_t)1 << shift), offset = bias, largest;
+    const struct pbit_bit_channel *channel = &conv->bits.channel[k];
     if (conv->bits.identity) {
         const struct planes *in = &stage->in[t];
         uint32_t share = stage->block->engine->operations[conv->bits.source].bits.share;
-        uint8_t unit = (uint8_t)(1 << k % share), mask = share == 1 ? PBIT_BYTE_LEVELS : unit;
-        double scale = step * conv->bits.weight[k];
+        uint8_t unit = (uint8_t)(1 << k % share);
         draw->residual = (struct pbit_bit_residual){.plane = in->first + k / share * in->stride,
-                                                    .mask = mask,
+                                                    .mask = share == 1 ? PBIT_BYTE_LEVELS : unit,
                                                     .unit = unit,
-                                                    .scale = (float)(scale / unit),
-                                                    .weight = conv->bits.weight[k],
-                                                    .multiplier = multiplier,
-                                                    .shift = shift,
-                                                    .bias = bias};
-        largest = (scale < 0 ? -scale : scale) * mask / unit;
+                                                    .scale = channel->scale,
+                                                    .weight = channel->weight,
+                                                    .multiplier = channel->multiplier,
+                                                    .shift = conv->operation.shift,
+                                                    .bias = channel->bias};
     } else {
         draw->term[draw->terms++] =
             (struct pbit_bit_term){bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride
                                                 : stage->scratch.sums[t] + j * stage->scratch.sums_stride,
-                                   (float)step,
-                                   conv->bits.least[k],
-                                   multiplier,
-                                   shift,
-                                   bias};
-        offset += conv->bits.least[k] * step;
-        largest = conv->bits.reach[k] * step;
+                                   channel->scale,
+                                   channel->least,
+                                   channel->multiplier,
+                                   conv->operation.shift,
+                                   channel->bias};
     }
-    draw->offset += (float)offset;
-    // RS rounds by up to 0.5; floats of 24 bits, a few times by up to 2^-24 of the largest number.
-    draw->margin += 0.5f + (float)((largest + (offset < 0 ? -offset : offset) + 65536) / (1 << 21));
+    draw->offset += channel->offset;
+    draw->margin += channel->margin;
 }
 
 static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw *draw)

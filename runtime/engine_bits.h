@@ -57,6 +57,14 @@ struct pbit_bit_view {
     int direct;            ///< the planes of the input serve
 };
 
+/// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
+/// from `least`; of an identity it is what is left of the plane's byte.
+struct pbit_bit_channel {
+    float scale, offset, margin;
+    int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
+    int32_t weight;                  ///< of an identity
+};
+
 struct pbit_bit_operation {
     uint32_t into;         ///< CONV, MAXPOOL, ADD: the NEURON that may do its work, or PBIT_BIT_NONE
     int stage;             ///< NEURON: the members below are there
@@ -77,9 +85,7 @@ struct pbit_bit_operation {
     uint32_t source;
     struct pbit_bit_view view;
     const struct pbit_bit_step *step;
-    const int32_t *least;  ///< [channels]: the sum of the negative weights
-    const int32_t *weight; ///< [channels], of an identity
-    const uint32_t *reach; ///< [channels]: the largest sum
+    const struct pbit_bit_channel *channel; ///< [channels]
 };
 
 #endif

@@ -19,7 +19,8 @@ struct packing {
     const struct pbit_model *model;
     const struct pbit_operation *conv;
     const struct pbit_bit_kernels *kernels;
-    uint32_t inputs, outputs, fan_in, taps, planes; ///< planes: groups of input channels
+    uint32_t inputs, outputs, fan_in, taps, planes; ///< planes: of the input
+    uint32_t share, levels;                         ///< of the input: channels in a byte, levels of a channel
 };
 
 /// The weights of one table: channels plane * group .. of a tap. Returns the sum of their absolute values.
@@ -37,6 +38,26 @@ static uint32_t load_weights(const struct packing *packing, uint32_t k, uint32_t
         reach += (uint32_t)(weights[j] < 0 ? -weights[j] : weights[j]);
     }
     return reach;
+}
+
+/// reach: the largest absolute sum.
+static struct pbit_bit_channel describe_channel(const struct packing *packing, uint32_t k, int32_t weight,
+                                                int32_t least, uint32_t reach)
+{
+    const struct pbit_operation *conv = packing->conv;
+    const uint8_t *bytes = packing->model->bytes;
+    struct pbit_bit_channel channel = {.least = least, .weight = weight};
+    channel.multiplier =
+        pbit_level_multiplier(pbit_load_u32(bytes + conv->multipliers + 4 * (size_t)k), packing->levels);
+    channel.bias = pbit_load_i32(bytes + conv->biases + 4 * (size_t)k);
+    double step = channel.multiplier / (double)((uint64_t)1 << conv->shift),
+           offset = channel.bias + least * step,
+           largest = step * reach + (offset < 0 ? -offset : offset) + 65536;
+    channel.scale = (float)(step * weight);
+    channel.offset = (float)offset;
+    // RS rounds by up to 0.5; floats of 24 bits, a few times by up to 2^-24 of the largest number.
+    channel.margin = 0.5f + (float)(largest / (1 << 21));
+    return channel;
 }
 
 /// One block of output channels: seeds[step][group], runs[step], least[group], reach[group].
@@ -103,18 +124,22 @@ static void fill_view(const struct packing *packing, struct pbit_bit_view *view,
 static void pack_identity(struct pbit_engine_memory *memory, const struct packing *packing,
                           struct pbit_bit_operation *bits)
 {
-    int32_t *weight = pbit_engine_take(memory, packing->outputs * sizeof(*weight));
+    struct pbit_bit_channel *channel = pbit_engine_take(memory, packing->outputs * sizeof(*channel));
     uint32_t *phase = pbit_engine_take(memory, sizeof(*phase));
     bits->identity = 1;
     bits->view.phases = 1;
     bits->view.phase = phase;
-    bits->weight = weight;
+    bits->channel = channel;
     if (!memory->base)
         return;
     *phase = 0;
-    for (uint32_t k = 0; k < packing->outputs; k++)
-        weight[k] = pbit_weight_at(packing->model, packing->conv, 1, k, 0) *
-                    pbit_factor_at(packing->model, packing->conv, 1, k, 0);
+    for (uint32_t k = 0; k < packing->outputs; k++) {
+        int32_t weight = pbit_weight_at(packing->model, packing->conv, 1, k, 0) *
+                         pbit_factor_at(packing->model, packing->conv, 1, k, 0);
+        channel[k] = describe_channel(packing, k, weight, 0,
+                                      (uint32_t)(weight < 0 ? -weight : weight) * packing->levels);
+        channel[k].scale /= (float)(1 << k % packing->share); // of a byte that has the bit there
+    }
 }
 
 static void pack_tables(struct pbit_engine_memory *memory, const struct packing *packing,
@@ -124,36 +149,29 @@ static void pack_tables(struct pbit_engine_memory *memory, const struct packing 
              steps = packing->taps * packing->planes;
     uint8_t *seeds = pbit_engine_take(memory, (size_t)blocks * steps * group * PBIT_BIT_SEED);
     uint8_t *runs = pbit_engine_take(memory, (size_t)blocks * steps);
-    int32_t *least = pbit_engine_take(memory, (size_t)blocks * group * sizeof(*least));
-    uint32_t *reach = pbit_engine_take(memory, (size_t)blocks * group * sizeof(*reach));
+    struct pbit_bit_channel *channel = pbit_engine_take(memory, packing->outputs * sizeof(*channel));
     uint32_t *phase = pbit_engine_take(memory, packing->taps * sizeof(*phase));
     struct pbit_bit_step *step = pbit_engine_take(memory, steps * sizeof(*step));
     bits->conv = (struct pbit_bit_conv){group, steps, seeds, runs};
-    bits->least = least;
-    bits->reach = reach;
+    bits->channel = channel;
     bits->step = step;
     if (!memory->base)
         return;
     fill_view(packing, &bits->view, phase, step);
-    memset(least, 0, (size_t)blocks * group * sizeof(*least));
-    memset(reach, 0, (size_t)blocks * group * sizeof(*reach));
-    for (uint32_t block = 0; block < blocks; block++)
+    for (uint32_t block = 0; block < blocks; block++) {
+        int32_t least[PBIT_BIT_GROUP] = {0};
+        uint32_t reach[PBIT_BIT_GROUP] = {0}, first = block * group;
         fill_block(packing, block, seeds + (size_t)block * steps * group * PBIT_BIT_SEED,
-                   runs + (size_t)block * steps, least + (size_t)block * group,
-                   reach + (size_t)block * group);
+                   runs + (size_t)block * steps, least, reach);
+        for (uint32_t j = 0; j < group && first + j < packing->outputs; j++)
+            channel[first + j] = describe_channel(packing, first + j, 1, least[j], reach[j]);
+    }
 }
 
 static uint32_t share_of(const struct pbit_bit_plan *plan, uint32_t neuron,
                          const struct pbit_bit_kernels *kernels)
 {
     return plan->entry[neuron].capable == PBIT_BIT_OF_LEVELS ? 1 : kernels->group;
-}
-
-static uint32_t plane_count(const struct pbit_bit_plan *plan, uint32_t neuron,
-                            const struct pbit_bit_kernels *kernels, uint32_t channels)
-{
-    uint32_t share = share_of(plan, neuron, kernels);
-    return (channels + share - 1) / share;
 }
 
 static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model,
@@ -163,17 +181,20 @@ static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model
     const struct pbit_operation *conv = &operation->operation;
     const struct pbit_window *w = &conv->window;
     struct pbit_bit_operation *bits = &operation->bits;
-    const struct packing packing = {
-        .model = model,
-        .conv = conv,
-        .kernels = kernels,
-        .inputs = operation->input.channels,
-        .outputs = operation->output.channels,
-        .fan_in = (uint32_t)pbit_operation_fan_in(conv, operation->input.channels),
-        .taps = w->kernel_y * w->kernel_x,
-        .planes =
-            plane_count(plan, plan->producer[operation->input_index], kernels, operation->input.channels)};
-    bits->source = plan->producer[operation->input_index];
+    uint32_t source_index = plan->producer[operation->input_index],
+             share = share_of(plan, source_index, kernels);
+    const struct packing packing = {.model = model,
+                                    .conv = conv,
+                                    .kernels = kernels,
+                                    .inputs = operation->input.channels,
+                                    .outputs = operation->output.channels,
+                                    .fan_in =
+                                        (uint32_t)pbit_operation_fan_in(conv, operation->input.channels),
+                                    .taps = w->kernel_y * w->kernel_x,
+                                    .planes = (operation->input.channels + share - 1) / share,
+                                    .share = share,
+                                    .levels = share == 1 ? PBIT_BYTE_LEVELS : 1};
+    bits->source = source_index;
     struct pbit_bit_grid source = plan->entry[bits->source].grid, grid = plan->entry[index].grid;
     int32_t before_y = (int32_t)(w->pad_y / w->stride_y), before_x = (int32_t)(w->pad_x / w->stride_x);
     bits->view = (struct pbit_bit_view){

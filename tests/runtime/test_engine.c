@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAMS = 300, NETWORKS = 300, OPERATIONS = 9, IMAGES = 11 };
+enum { PROGRAMS = 300, NETWORKS = 240, OPERATIONS = 9, IMAGES = 11 };
 
 struct engine_buffers {
     const struct pbit_engine *engine;
@@ -148,7 +148,7 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
         test_file_free(&file);
     }
     if (cpu == PBIT_CPU_AVX2 || cpu == PBIT_CPU_AVX512) // the test tests something
-        ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 5 &&
+        ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 3 &&
                           seen.levels > 20 && seen.passed_on > 20 && seen.images > 5,
                       "%u %u %u %u %u %u %u", seen.fixed, seen.fused, seen.pooled, seen.sums, seen.levels,
                       seen.passed_on, seen.images);
@@ -301,7 +301,7 @@ int main(void)
 {
     Suite *suite = suite_create("engine");
     TCase *tests = tcase_create("engine");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, 180);
     tcase_add_loop_test(tests, engine_gives_the_bits_of_run, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, engine_gives_the_bits_of_run_on_bits, PBIT_CPU_SCALAR, PBIT_CPU_AVX512 + 1);
     tcase_add_test(tests, engine_stops_with_valid_sums);
