@@ -7,6 +7,9 @@
 /// How far the weights go towards the least squares solution.
 static const float SHARE = 0.5f;
 
+/// Rows per weight that it takes to tell errors of the inputs from chance.
+enum { LEAST_ROWS = 4 };
+
 /// Fills covariance[n][n] of x, and turns cross into the covariance of x with y - x, both [n][n].
 static void fill(const struct pbitc_moments *moments, size_t group, float *covariance, float *cross)
 {
@@ -26,6 +29,8 @@ static void fill(const struct pbitc_moments *moments, size_t group, float *covar
 bool pbitc_refit_weights(struct pbitc_moments *moments, size_t group, float *weights)
 {
     size_t n = moments->fan_in.count, outputs = moments->fan_in.outputs_per_group;
+    if (moments->count < (double)LEAST_ROWS * (double)n)
+        return true;
     float *cross = moments->cross + group * n * n, *covariance = malloc(n * n * sizeof(float)),
           *change = malloc(outputs * n * sizeof(float));
     bool ok = covariance && change;
