@@ -81,6 +81,10 @@ static enum pbit_status choose_draws(const struct pbitc_conversion *conversion,
 {
     struct pbitc_convert_arguments *arguments = conversion->arguments;
     double limit = arguments->energy_budget, least = energy_of(budget, 1);
+    if (!(pbitc_energy_mean_draws(&budget->network, 1) > 0))
+        return pbitc_report(conversion->diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
+                            "leave out --energy-budget",
+                            "--energy-budget: no layer reads p-bits whose number could be chosen");
     if (least > limit)
         return pbitc_report(conversion->diagnostics, PBIT_ERROR_RANGE, NULL, NULL, 0,
                             "raise it, or take fewer passes or bits of weights",
