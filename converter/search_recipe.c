@@ -282,24 +282,27 @@ static enum pbit_status search_weights(struct work *work)
     return status;
 }
 
-/// Smaller budgets, shared out over the layers.
+/// Smaller and smaller budgets, shared out over the layers, until one does not hold.
 static enum pbit_status search_shares(struct work *work)
 {
     const struct pbitc_trial *best = work->search->best, *trial;
     int place = 0;
     while (best && place < LADDER && ladder[place] != best->draws)
         place++;
-    if (!best || place == 0 || place == LADDER)
+    if (!best || place == LADDER)
         return PBIT_OK;
+    int64_t weights = best->weights;
     double samples = (double)work->conversion->arguments->samples;
-    double budgets[] = {(double)(ladder[place] + ladder[place - 1]) / 2, (double)ladder[place - 1]};
-    if (ladder[place] - ladder[place - 1] == 1 && budgets[1] <= 1)
-        return PBIT_OK; // nothing to share out
-    for (size_t i = 0; i < 2; i++) {
-        enum pbit_status status = try_recipe(work, best->weights, (int64_t)fmax(floor(budgets[i]), 1),
-                                             budgets[i] * samples, &trial);
-        if (status != PBIT_OK || !trial->holds)
-            return status;
+    for (; place > 0; place--) {
+        double steps[] = {(double)(ladder[place] + ladder[place - 1]) / 2, (double)ladder[place - 1]};
+        for (size_t i = 0; i < 2; i++) {
+            if (steps[i] <= 1)
+                return PBIT_OK; // nothing to share out
+            enum pbit_status status =
+                try_recipe(work, weights, (int64_t)floor(steps[i]), steps[i] * samples, &trial);
+            if (status != PBIT_OK || !trial->holds)
+                return status;
+        }
     }
     return PBIT_OK;
 }
