@@ -50,12 +50,53 @@ static inline void requantize(const int32_t *restrict multipliers, const int32_t
     }
 }
 
+enum { HALF = LANES / 2 };
+typedef uint8_t half_bytes __attribute__((vector_size(HALF)));
+typedef int16_t half_words __attribute__((vector_size(2 * HALF)));
+typedef int32_t half_sums __attribute__((vector_size(4 * HALF)));
+typedef int64_t half_products __attribute__((vector_size(8 * HALF)));
+
+/// HALF channels of all pixels, whose only tap is the pixel itself: weights and multipliers are one factor.
+static inline void scale_half(const half_products *factor, const half_products *bias, uint32_t shift,
+                              size_t channels, size_t pixels, const uint8_t *in, int32_t *out)
+{
+    const int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
+    for (size_t p = 0; p < pixels; p++, in += channels, out += channels) {
+        half_bytes x;
+        memcpy(&x, in, sizeof(x));
+        half_sums level = __builtin_convertvector(__builtin_convertvector(x, half_words), half_sums);
+        half_products z = ((__builtin_convertvector(level, half_products) * *factor + half) >> shift) + *bias;
+        half_products below = z<INT32_MIN, above = z> INT32_MAX;
+        z = (z & ~(below | above)) | (below & INT32_MIN) | (above & INT32_MAX);
+        level = __builtin_convertvector(z, half_sums);
+        memcpy(out, &level, sizeof(level));
+    }
+}
+
+static void scale_pixels(const struct pbit_depthwise *packed, const int32_t *multipliers, uint32_t shift,
+                         size_t channels, size_t pixels, const uint8_t *in, int32_t *out)
+{
+    for (size_t c = 0; c < channels; c += HALF) {
+        half_products factor, bias;
+        for (int j = 0; j < HALF; j++) {
+            factor[j] = (int64_t)packed->weights[c + (size_t)j] * multipliers[c + (size_t)j];
+            bias[j] = packed->biases[c + (size_t)j];
+        }
+        scale_half(&factor, &bias, shift, channels, pixels, in + c, out + c);
+    }
+}
+
 void pbit_depthwise(const struct pbit_depthwise *packed, const int32_t *multipliers,
                     const struct pbit_operation *conv, const struct pbit_tensor *output, size_t line,
                     const uint8_t *in, int32_t *out)
 {
     const struct pbit_window *window = &conv->window;
-    size_t channels = output->channels;
+    size_t channels = output->channels, pixels = (size_t)output->height * output->width;
+    if (window->kernel_y * window->kernel_x == 1 && window->stride_y == 1 && window->stride_x == 1 &&
+        channels % HALF == 0 && line == output->width * channels) {
+        scale_pixels(packed, multipliers, conv->shift, channels, pixels, in, out);
+        return;
+    }
     for (uint32_t y = 0; y < output->height; y++)
         for (uint32_t x = 0; x < output->width; x++, out += channels) {
             sum_taps(packed, window, channels, line,

@@ -203,6 +203,16 @@ static size_t draw_lines(const struct pbit_fast_neuron *tables, const struct pbi
     return first;
 }
 
+/// Linear multi-bit neurons without noise.
+static void round_linear(size_t count, const int32_t *restrict in, uint8_t *restrict out)
+{
+    for (size_t i = 0; i < count; i++) {
+        int32_t z = in[i] < 0 ? 0 : in[i];
+        z = z > PBIT_ONE ? PBIT_ONE : z;
+        out[i] = (uint8_t)((PBIT_BYTE_LEVELS * (uint32_t)z + 32768) >> 16);
+    }
+}
+
 void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
                       const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
 {
@@ -214,6 +224,10 @@ void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_o
     struct pbit_neuron_state state;
     pbit_neuron_begin(&state, neuron, draw);
     size_t first = 0;
+    if (neuron->function == PBIT_FUNCTION_LINEAR && multibit && neuron->amplitude == 0) {
+        round_linear(count, in, out);
+        return;
+    }
     if (neuron->function == PBIT_FUNCTION_LINEAR && !independent && !multibit)
         first = draw_linear(draw, order, rho, &state.lanes, count, in, out);
     if (tables->start && !independent && !multibit)

@@ -248,6 +248,40 @@ START_TEST(dense_layers_add_up_their_weights)
 }
 END_TEST
 
+START_TEST(single_taps_are_scaled)
+{
+    enum { CHANNELS = 40, PIXELS = 6 };
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    if (cpu > pbit_cpu_present() || !pbit_engine_kernels(cpu)->name)
+        return;
+    struct test_random random = {21};
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t channels = round % 2 ? 8 + round % 5 * 8 : (uint32_t)random_range(&random, 1, CHANNELS);
+        int16_t weights[CHANNELS];
+        int32_t multipliers[CHANNELS], biases[CHANNELS], out[CHANNELS * PIXELS];
+        uint8_t in[CHANNELS * PIXELS];
+        for (uint32_t k = 0; k < channels; k++) {
+            weights[k] = (int16_t)random_word(&random);
+            multipliers[k] = (int32_t)(random_word(&random) >> 1);
+            biases[k] = (int32_t)random_word(&random);
+        }
+        for (uint32_t i = 0; i < channels * PIXELS; i++)
+            in[i] = (uint8_t)random_word(&random);
+        const struct pbit_depthwise packed = {.weights = weights, .biases = biases};
+        const struct pbit_operation conv = {.window = {1, 1, 1, 1, 0, 0, 1, 1},
+                                            .shift = random_word(&random) % 33};
+        const struct pbit_tensor output = {.height = 2, .width = PIXELS / 2, .channels = channels};
+        pbit_engine_kernels(cpu)->depthwise(&packed, multipliers, &conv, &output, PIXELS / 2 * channels, in,
+                                            out);
+        for (uint32_t i = 0; i < channels * PIXELS; i++) {
+            uint32_t k = i % channels;
+            int64_t product = (int64_t)in[i] * weights[k] * multipliers[k];
+            ck_assert_int_eq(out[i], pbit_saturate(pbit_round_shift(product, conv.shift) + biases[k]));
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("bit_kernels");
@@ -258,6 +292,7 @@ int main(void)
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
+    tcase_add_loop_test(tests, single_taps_are_scaled, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
