@@ -152,7 +152,7 @@ static void pack_tables(struct pbit_engine_memory *memory, const struct packing 
     struct pbit_bit_channel *channel = pbit_engine_take(memory, packing->outputs * sizeof(*channel));
     uint32_t *phase = pbit_engine_take(memory, packing->taps * sizeof(*phase));
     struct pbit_bit_step *step = pbit_engine_take(memory, steps * sizeof(*step));
-    bits->conv = (struct pbit_bit_conv){group, steps, seeds, runs};
+    bits->conv = (struct pbit_bit_conv){group, packing->outputs, steps, seeds, runs};
     bits->channel = channel;
     bits->step = step;
     if (!memory->base)

@@ -23,6 +23,7 @@ enum {
 /// sum of the negative weights is taken out of them.
 struct pbit_bit_conv {
     uint32_t group;       ///< channels per plane and per block
+    uint32_t channels;    ///< output channels
     uint32_t steps;       ///< tables per output channel
     const uint8_t *seeds; ///< [block][step][group][PBIT_BIT_SEED]
     const uint8_t
@@ -32,7 +33,7 @@ struct pbit_bit_conv {
 
 /// One block of output channels. offsets: [steps], where the index bytes of column 0 lie in `planes`.
 /// tables: PBIT_BIT_TABLES bytes of scratch, 64-aligned. sums: [group][stride], without the negative weights;
-/// they fit in 16 bits.
+/// they fit in 16 bits. Those of channels that are not there may be anything.
 typedef void pbit_bit_conv_function(const struct pbit_bit_conv *conv, uint32_t block, const uint32_t *offsets,
                                     const uint8_t *planes, size_t columns, uint8_t *tables, uint16_t *sums,
                                     size_t stride);

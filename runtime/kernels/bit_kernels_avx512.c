@@ -149,14 +149,22 @@ static TARGET const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t 
 }
 
 TILE(three_by_two, 3, 2)
+TILE(two_by_two, 2, 2)
 TILE(six_by_one, 6, 1)
 
 static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns)
 {
     size_t first = 0;
     for (; first + BYTES < columns; first += 2 * BYTES) {
-        three_by_two(part, 0, planes, first);
-        three_by_two(part, 3, planes, first);
+        if (part->channels > 4 || part->channels == 3) {
+            three_by_two(part, 0, planes, first);
+            if (part->channels > 3)
+                three_by_two(part, 3, planes, first);
+        } else {
+            two_by_two(part, 0, planes, first);
+            if (part->channels > 2)
+                two_by_two(part, 2, planes, first);
+        }
     }
     if (first < columns)
         six_by_one(part, 0, planes, first);

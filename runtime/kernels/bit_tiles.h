@@ -15,7 +15,7 @@ INLINE VECTOR keep(VECTOR x)
 
 /// Some steps of a block, whose tables lie in the nearest cache. sums: added to, unless `first`.
 struct part {
-    uint32_t steps;
+    uint32_t steps, channels; ///< channels: of the block, that are there
     int first;
     const uint8_t *runs, *tables;
     const uint32_t *offsets;
@@ -221,6 +221,7 @@ static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uin
         size_t index = (size_t)block * conv->steps + first;
         const struct part part = {
             .steps = steps,
+            .channels = conv->channels - block * GROUP,
             .first = first == 0,
             .runs = conv->runs + index,
             .tables = expand(conv->seeds + index * GROUP * PBIT_BIT_SEED, (size_t)steps * GROUP, tables),

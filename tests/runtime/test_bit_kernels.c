@@ -72,9 +72,10 @@ START_TEST(sums_are_those_of_the_weights)
             for (uint32_t done = 0, i = part; done < length; done += runs[i++])
                 runs[i] = (uint8_t)(length - done < run ? length - done : run);
         }
-        const struct pbit_bit_conv conv = {group, steps, seeds, runs};
+        uint32_t channels = (uint32_t)random_range(&random, 1, 2 * group);
+        const struct pbit_bit_conv conv = {group, channels, steps, seeds, runs};
         kernels->convolve(&conv, 0, offsets, planes, columns, tables, sums, pitch);
-        for (uint32_t k = 0; k < group; k++)
+        for (uint32_t k = 0; k < group && k < channels; k++)
             for (uint32_t c = 0; c < columns; c++) {
                 uint32_t sum = 0;
                 for (uint32_t s = 0; s < steps; s++)
