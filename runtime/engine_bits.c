@@ -381,7 +381,12 @@ static void run_terms(struct stage *stage)
             for (uint32_t t = 0; t < bits->terms; t++)
                 describe_term(stage, t, k, k - first, &draw);
             complete(stage, k, &draw);
-            for (size_t i = 0; i < stage->instances; i++)
+            size_t calls = stage->instances;
+            if (bits->share == 1) { // without random numbers all instances are one
+                draw.count *= calls;
+                calls = 1;
+            }
+            for (size_t i = 0; i < calls; i++)
                 draw_instance(stage, &draw, k, i);
         }
     }

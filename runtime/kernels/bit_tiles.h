@@ -154,14 +154,15 @@ INLINE void write_levels(const int terms, const int residual, const struct pbit_
 {
     const struct pbit_bit_draw draw = *from; // no store changes it
     for (size_t i = 0; i < draw.count; i += LANES) {
-        uint8_t levels[LANES];
+        uint8_t few[LANES], *levels = draw.count - i < LANES ? few : plane + i;
         size_t left = draw.count - i;
         MASK unclear;
         store_bytes(round_levels(sum_terms(terms, residual, &draw, i), &draw, &unclear), levels);
         for (uint32_t rest = unclear; __builtin_expect(rest != 0, 0); rest &= rest - 1)
             if ((uint32_t)__builtin_ctz(rest) < left)
                 levels[__builtin_ctz(rest)] = pbit_bit_exact(from, i + (uint32_t)__builtin_ctz(rest));
-        memcpy(plane + i, levels, left < LANES ? left : LANES);
+        if (left < LANES)
+            memcpy(plane + i, few, left);
     }
 }
 
