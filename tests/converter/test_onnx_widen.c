@@ -34,7 +34,7 @@ static void expect(struct builder b, const float *x, const enum pbitc_type *type
     clone = pbitc_graph_clone(graph);
     struct pbitc_tensor inputs[2];
     ck_assert_uint_le(graph->input_count, 2);
-    for (size_t i = 0; i < graph->input_count; i++) {
+    for (size_t i = 0; i < 2 && i < graph->input_count; i++) {
         float *copy = pbitc_arena_allocate(graph->arena, COUNT, sizeof(float));
         memcpy(copy, x, COUNT * sizeof(float));
         inputs[i] = (struct pbitc_tensor){PBITC_FLOAT32, {1, {COUNT}}, copy};
