@@ -93,7 +93,8 @@ enum pbitc_role pbitc_node_role(const struct pbitc_graph *graph, const struct pb
     if (pbitc_is_quantized_neuron(node))
         return PBITC_ROLE_NEURON;
     if (all_inputs_constant(node) || is_shape_arithmetic(node) || pbitc_is_movement(node) ||
-        pbitc_node_is(node, PBITC_OP_Dropout) || pbitc_decided_branch(node))
+        pbitc_node_is(node, PBITC_OP_Dropout) || pbitc_decided_branch(node) ||
+        pbitc_is_layer_padding(graph, node))
         return PBITC_ROLE_NOTHING;
     if (pbitc_match_around(graph, node, &match))
         return node == match.root ? PBITC_ROLE_NEURON : PBITC_ROLE_NOTHING;

@@ -45,6 +45,8 @@ bool pbitc_inline_branch(struct pbitc_graph *graph, struct pbitc_node *node, str
 
 /// ReduceMean over every axis but batch and channels.
 bool pbitc_is_spatial_mean(const struct pbitc_node *node);
+/// True for a Pad that `fold-padding` makes part of the layer which reads it.
+bool pbitc_is_layer_padding(const struct pbitc_graph *graph, const struct pbitc_node *node);
 
 /// Reshape, Flatten, Squeeze, Unsqueeze, Identity, Transpose: elements are moved, not changed.
 bool pbitc_is_movement(const struct pbitc_node *node);
