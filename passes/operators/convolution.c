@@ -157,6 +157,9 @@ static void copy_strided(void *to, const void *from, int64_t count, int64_t stri
 {
     if (stride == 1)
         memcpy(to, from, (size_t)count * element);
+    else if (element == sizeof(float) && stride == 2) // a loop that vectors can run
+        for (int64_t i = 0; i < count; i++)
+            ((float *)to)[i] = ((const float *)from)[2 * i];
     else if (element == sizeof(float))
         for (int64_t i = 0; i < count; i++)
             ((float *)to)[i] = ((const float *)from)[i * stride];
@@ -174,6 +177,7 @@ static void lay_out_row(const struct pbitc_window *window, const unsigned char *
     int64_t offset[PBITC_SPATIAL];
     for (int i = 0; i < PBITC_SPATIAL; i++)
         offset[i] = at[i] * window->dilation[i] - window->pad_begin[i];
+    const struct pbitc_span whole = pbitc_span_inside(offset[2], stride[2], output[2], input[2]);
     for (int64_t position = first; position < last;) {
         int64_t x = position % output[2], line = position / output[2];
         int64_t count = output[2] - x < last - position ? output[2] - x : last - position;
@@ -182,7 +186,7 @@ static void lay_out_row(const struct pbitc_window *window, const unsigned char *
         int64_t start = x * stride[2] + offset[2];
         struct pbitc_span inside = {count, count};
         if (depth >= 0 && depth < input[0] && y >= 0 && y < input[1])
-            inside = pbitc_span_inside(start, stride[2], count, input[2]);
+            inside = count == output[2] ? whole : pbitc_span_inside(start, stride[2], count, input[2]);
         memset(row, 0, (size_t)inside.first * element);
         if (inside.last > inside.first) {
             int64_t from = (depth * input[1] + y) * input[2] + start + inside.first * stride[2];

@@ -73,7 +73,7 @@ void pbitc_direct_convolution_offsets(const struct pbitc_direct_convolution *pla
                              x * window->dilation[2];
 }
 
-/// Padded lines first..first+count-1 of one channel.
+/// Padded lines first..first+count-1 of one channel, and the padding after the last.
 static void lay_out_channel(const struct pbitc_direct_convolution *plan, const float *channel, int64_t first,
                             int64_t count, float *slab)
 {
@@ -85,6 +85,7 @@ static void lay_out_channel(const struct pbitc_direct_convolution *plan, const f
         if (y >= 0 && y < window->input[1])
             memcpy(slab + begin, channel + y * width, (size_t)width * sizeof(*slab));
     }
+    memset(slab, 0, (size_t)window->pad_end[2] * sizeof(*slab));
 }
 
 /// `strip` output channels of a block, `lines` lines from `first` on; `slab` holds what they read.

@@ -123,6 +123,34 @@ START_TEST(conv_agrees_with_its_definition)
 }
 END_TEST
 
+/// Many channels: the image is computed in blocks of lines, the last shorter than the others.
+START_TEST(conv_agrees_in_blocks)
+{
+    struct conv_case k = {.images = 1,
+                          .groups = 1,
+                          .channels = 48,
+                          .outputs = 2,
+                          .input = {70, 63},
+                          .kernel = {3, 3},
+                          .strides = {1, 1},
+                          .dilations = {1, 1},
+                          .pads = {1, 1, 1, 1},
+                          .output = {70, 63}};
+    struct node_case c = case_create("Conv");
+    struct pbitc_shape in = SHAPE(1, k.channels, 70, 63), weights = SHAPE(k.outputs, k.channels, 3, 3);
+    float *x = case_input(&c, PBITC_FLOAT32, in), *w = case_constant(&c, PBITC_FLOAT32, weights);
+    fill_random(x, pbitc_shape_elements(&in));
+    fill_random(w, pbitc_shape_elements(&weights));
+    case_node(&c, 1);
+    set_conv_attributes(&c, &k);
+    const struct pbitc_tensor *y = case_run(&c);
+    for (int64_t i = 0; i < pbitc_shape_elements(&y->shape); i++)
+        ck_assert_double_eq_tol((double)((const float *)y->data)[i],
+                                naive_conv(&k, x, w, 0, i / (70 * 63), i / 63 % 70, i % 63), 1e-4);
+    case_destroy(&c);
+}
+END_TEST
+
 /// ConvTranspose is the adjoint of Conv: <Conv(x, w), y> = <x, ConvTranspose(y, w)>.
 START_TEST(conv_transpose_is_the_adjoint_of_conv)
 {
@@ -1001,6 +1029,7 @@ static TCase *products(void)
 {
     TCase *tcase = tcase_create("products");
     tcase_add_test(tcase, conv_agrees_with_its_definition);
+    tcase_add_test(tcase, conv_agrees_in_blocks);
     tcase_add_test(tcase, conv_transpose_is_the_adjoint_of_conv);
     tcase_add_test(tcase, conv_transpose_is_the_same_in_double);
     tcase_add_test(tcase, conv_pads_by_itself);
