@@ -12,6 +12,7 @@
 enum {
     COLUMNS_FLOATS = 1 << 18, ///< floats of the im2col matrix of a block, about
     COLUMNS_STEP = 64,        ///< block widths are multiples of this
+    LEAST_PART = 8,           ///< output channels
     DENSE_IMAGES = 48,
     DENSE_OUTPUTS = 256,
     CACHE_LINE = 64,
@@ -202,12 +203,15 @@ static void lay_out_row(const struct pbitc_window *window, const unsigned char *
 static void convolve_direct(void *state, int64_t index, int worker)
 {
     const struct pbitc_convolution *c = state;
-    int64_t plane = index / c->blocks, group = plane % c->groups; // plane: image * groups + group
-    pbitc_direct_convolution_run(&c->direct, c->shared, index % c->blocks,
+    int64_t first = index % c->parts * c->part, plane = index / c->parts / c->blocks;
+    int64_t channel = plane % c->groups * c->outputs + first; // plane: image * groups + group
+    struct pbitc_direct_convolution direct = c->direct;
+    direct.outputs = c->outputs - first < c->part ? c->outputs - first : c->part;
+    pbitc_direct_convolution_run(&direct, c->shared, index / c->parts % c->blocks,
                                  (const float *)c->input + plane * c->channels * c->window.input_size,
-                                 (const float *)c->weights + group * c->outputs * c->depth,
-                                 c->bias ? (const float *)c->bias + group * c->outputs : NULL,
-                                 (float *)c->output + plane * c->outputs * c->window.output_size,
+                                 (const float *)c->weights + channel * c->depth,
+                                 c->bias ? (const float *)c->bias + channel : NULL,
+                                 (float *)c->output + (plane * c->outputs + first) * c->window.output_size,
                                  (float *)(c->spare + (size_t)worker * c->thread_bytes));
 }
 
@@ -328,6 +332,15 @@ static void convolve_dense(void *state, int64_t index, int worker)
             output[i * c->outputs + o] += ((const float *)c->bias)[first + o];
 }
 
+/// Where there are fewer blocks than threads, parts of the output channels are shared out.
+static void share_outputs(struct pbitc_convolution *c, int threads, int64_t blocks)
+{
+    int64_t parts = blocks < threads ? (threads + blocks - 1) / blocks : 1;
+    c->part = (c->outputs + parts - 1) / parts;
+    c->part = c->part < LEAST_PART ? LEAST_PART : c->part;
+    c->parts = (c->outputs + c->part - 1) / c->part;
+}
+
 void pbitc_convolution_run(struct pbitc_convolution *c, int threads, void *scratch)
 {
     int64_t planes = c->images * c->groups, *rows = scratch;
@@ -344,7 +357,8 @@ void pbitc_convolution_run(struct pbitc_convolution *c, int threads, void *scrat
         return;
     case PBITC_CONVOLUTION_DIRECT:
         pbitc_direct_convolution_offsets(&c->direct, rows);
-        pbitc_parallel_for(threads, planes * c->blocks, convolve_direct, c);
+        share_outputs(c, threads, planes * c->blocks);
+        pbitc_parallel_for(threads, planes * c->blocks * c->parts, convolve_direct, c);
         return;
     case PBITC_CONVOLUTION_DEPTHWISE:
         c->taps = find_taps(&c->window, scratch);

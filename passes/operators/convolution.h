@@ -26,6 +26,7 @@ struct pbitc_convolution {
     // Set by pbitc_convolution_run.
     void *shared;
     unsigned char *spare; ///< thread_bytes for each thread
+    int64_t part, parts;  ///< direct: output channels of a group at a time, and how many times
     int64_t taps;         ///< depthwise: kernel positions that see something
 };
 
