@@ -419,6 +419,7 @@ static enum pbit_status run_all(const struct pbit_block *whole, uint32_t samples
     enum pbit_status status = PBIT_OK;
     for (size_t first = 0; status == PBIT_OK && first < whole->images; first += few) {
         struct pbit_block some = skip_images(whole, first);
+        some.fixed = whole->fixed + first % ahead * whole->engine->tensors_bytes; // memory that is in cache
         if (first % ahead == 0) {
             struct pbit_block next = some;
             next.images = next.images < ahead ? next.images : ahead;
