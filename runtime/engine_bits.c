@@ -160,6 +160,19 @@ enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
     return bits->into != PBIT_BIT_NONE && instances >= bits->from ? PBIT_BIT_NOTHING : PBIT_BIT_ALL;
 }
 
+/// Every stride-th column of `in`.
+static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t stride, size_t columns)
+{
+    if (stride == 1)
+        memcpy(out, in, columns);
+    else if (stride == 2) // the most frequent one: compilers know how to take every second byte
+        for (size_t x = 0; x < columns; x++)
+            out[x] = in[2 * x];
+    else
+        for (size_t x = 0; x < columns; x++)
+            out[x] = in[x * stride];
+}
+
 /// Rows of the input's planes to rows of a view, every stride-th column.
 static void copy_view(const struct pbit_engine_operation *conv, const struct planes *source,
                       struct pbit_bit_grid source_grid, size_t instances, const struct planes *to)
@@ -170,6 +183,8 @@ static void copy_view(const struct pbit_engine_operation *conv, const struct pla
         int64_t y0 = view->origin_y + (int64_t)(view->phase[phase] >> 16),
                 x0 = view->origin_x + (int64_t)(view->phase[phase] & 0xFFFF);
         int64_t skipped = x0 < 0 ? (-x0 + view->stride_x - 1) / view->stride_x : 0;
+        int64_t end = (width - x0 + view->stride_x - 1) / view->stride_x;
+        end = end > view->grid.width ? view->grid.width : end;
         for (uint32_t plane = 0; plane < view->groups; plane++) {
             uint32_t index = phase * view->groups + plane;
             clear_plane(to, index, index + 1 == view->phases * view->groups);
@@ -182,13 +197,9 @@ static void copy_view(const struct pbit_engine_operation *conv, const struct pla
                                         (size_t)y * source_grid.width;
                     uint8_t *out = to->first + index * to->stride + i * area_of(view->grid) +
                                    (size_t)row * view->grid.width;
-                    int64_t end = (width - x0 + view->stride_x - 1) / view->stride_x;
-                    end = end > view->grid.width ? view->grid.width : end;
-                    if (view->stride_x == 1 && skipped < end)
-                        memcpy(out + skipped, in + x0 + skipped, (size_t)(end - skipped));
-                    else
-                        for (int64_t x = skipped; x < end; x++)
-                            out[x] = in[x0 + x * view->stride_x];
+                    if (skipped < end)
+                        copy_row(out + skipped, in + x0 + skipped * view->stride_x, view->stride_x,
+                                 (size_t)(end - skipped));
                 }
         }
     }
