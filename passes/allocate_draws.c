@@ -14,7 +14,7 @@
 
 enum {
     IMAGES = 64,
-    POINTS = 3,     ///< draws at which a layer is measured: 1/2, 1 and 2 times the mean
+    POINTS = 3,     ///< draws at which a layer is measured: 1/2, 1 and 2 times the mean; no layer draws less
     MOST_TIMES = 4, ///< no layer draws more than so many times the mean
 };
 
@@ -22,6 +22,8 @@ enum {
 static const float AMPLITUDE = 0.5f;
 /// Errors fall at least so slowly, 1/L^e, and at most so fast.
 static const double LEAST_EXPONENT = 0.25, MOST_EXPONENT = 2.5;
+/// Of the output's mean square: what no difference between layers is told from.
+static const double LEAST_ERROR = 1e-12;
 
 /// Neurons that draw alike: one layer, or those that a Concat joins.
 struct group {
@@ -37,6 +39,7 @@ struct allocation {
     struct pbitc_context *context;
     struct group *groups;
     struct pbitc_sharing sharing; ///< one share for each group
+    size_t output_count;          ///< elements of the outputs that are measured
     double power;                 ///< mean square of the float network's outputs
     uint32_t draws;               ///< m, of which the recipe's are factors
     size_t *owner;                ///< by value->index: 1 + the group whose levels the value holds; 0: none
@@ -191,20 +194,27 @@ static enum pbit_status measure(struct allocation *allocation, double *error)
                                    error);
 }
 
+/// Against the network with exact neurons: what those change may cancel what the draws do.
 static enum pbit_status measure_groups(struct allocation *allocation)
 {
     const struct group nobody = {.fixed = true};
-    double exact = 0;
-    enum pbit_status status = set_draws(allocation, &nobody, 1) ? measure(allocation, &exact)
-                                                                : pbitc_out_of_memory(allocation->context);
+    struct pbitc_context *context = allocation->context;
+    const float *wanted = context->float_outputs;
+    float *exact = pbitc_arena_allocate(allocation->graph->arena, allocation->output_count, sizeof(*exact));
+    if (!exact || !set_draws(allocation, &nobody, 1))
+        return pbitc_out_of_memory(context);
+    enum pbit_status status =
+        pbitc_calibration_outputs(allocation->graph, context, "allocate-draws", IMAGES, 1, 1, exact);
+    context->float_outputs = exact;
     for (size_t i = 0; i < allocation->sharing.count && status == PBIT_OK; i++)
         for (size_t point = 0; point < POINTS && is_whole(allocation, i) && status == PBIT_OK; point++) {
             double error = 0;
             status = set_draws(allocation, &allocation->groups[i], allocation->points[point])
                          ? measure(allocation, &error)
-                         : pbitc_out_of_memory(allocation->context);
-            allocation->groups[i].logs[point] = log(fmax(error - exact, 1e-6 * exact + 1e-30));
+                         : pbitc_out_of_memory(context);
+            allocation->groups[i].logs[point] = log(fmax(error, LEAST_ERROR * allocation->power));
         }
+    context->float_outputs = wanted;
     return status;
 }
 
@@ -233,7 +243,7 @@ static void start_alike(struct allocation *allocation, double mean)
         bool fixed = group->fixed || !is_whole(allocation, i);
         uint32_t alike = (uint32_t)fmin(fmax(mean, 1), PBIT_DRAWS_LIMIT);
         *group->share = (struct pbitc_share){.fixed = fixed,
-                                             .least = 1,
+                                             .least = allocation->points[0],
                                              .most = most,
                                              .prices = group->prices,
                                              .errors = group->errors,
@@ -314,6 +324,7 @@ static void find_power(struct allocation *allocation)
     const struct pbitc_context *context = allocation->context;
     size_t count = pbitc_calibration_images(context, IMAGES) *
                    (size_t)pbitc_shape_elements(&allocation->graph->outputs[0]->shape);
+    allocation->output_count = count;
     for (size_t i = 0; i < count; i++)
         allocation->power += (double)context->float_outputs[i] * context->float_outputs[i] / (double)count;
     if (!(allocation->power > 0))

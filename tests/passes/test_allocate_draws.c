@@ -44,7 +44,7 @@ START_TEST(the_budget_is_used_and_kept_to)
     ck_assert(mean_draws(c) > MEAN - 1);
     // Whole numbers of draws, and more of them where they are cheap.
     ck_assert(draws_of(c, "Relu") == floor(draws_of(c, "Relu")));
-    ck_assert(draws_of(c, "Relu") >= 1);
+    ck_assert(draws_of(c, "Relu") >= MEAN / 2.0); // fewer were not measured
     ck_assert(draws_of(c, "Sigmoid") > draws_of(c, "Relu"));
     ck_assert(draws_of(c, "Sigmoid") <= 4 * MEAN);
     pass_case_destroy(c);
