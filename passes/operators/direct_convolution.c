@@ -35,6 +35,7 @@ bool pbitc_direct_convolution_plan(const struct pbitc_window *window, int64_t ch
                                    struct pbitc_direct_convolution *plan)
 {
     int64_t line = window->input[2] + gap(window);
+    line = line < window->output[2] ? window->output[2] : line; // a kernel that is smaller than the padding
     int64_t reach = (window->kernel[1] - 1) * window->dilation[1];
     if (!suits(window, outputs, line))
         return false;

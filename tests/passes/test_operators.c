@@ -44,8 +44,8 @@ static struct conv_case random_conv(void)
         k.kernel[i] = random_between(1, 4);
         k.strides[i] = random_between(1, 3);
         k.dilations[i] = random_between(1, 2);
-        k.pads[i] = random_between(0, 2);
-        k.pads[i + 2] = random_between(0, 2);
+        k.pads[i] = random_between(0, 4);
+        k.pads[i + 2] = random_between(0, 4);
         int64_t reach = (k.kernel[i] - 1) * k.dilations[i] + 1;
         k.input[i] = reach + random_between(0, 8);
         k.output[i] = (k.input[i] + k.pads[i] + k.pads[i + 2] - reach) / k.strides[i] + 1;
