@@ -20,6 +20,8 @@ enum {
 /// Shorter runs are repeated within one measurement: the clock needs some nanoseconds itself. Longer ones
 /// would only be disturbed more often by what else the machine does.
 static const double least_seconds = 1e-4;
+/// Several threads: between two measurements they fell asleep, and to wake one up may take some milliseconds.
+static const double least_seconds_of_threads = 5e-2;
 
 struct worker {
     void *workspace;
@@ -230,7 +232,8 @@ static void plan_cell(struct measurement *measurement, size_t index)
     measurement->cell = &bench->cells[index];
     time_calls(measurement, 1);
     double once = time_calls(measurement, 1) * (double)measurement->cell->batch, half = bench->seconds / 2;
-    record->calls = once < least_seconds ? (size_t)(least_seconds / once) + 1 : 1;
+    double least = bench->threads > 1 ? least_seconds_of_threads : least_seconds;
+    record->calls = once < least ? (size_t)(least / once) + 1 : 1;
     double repetitions = half / (once * (double)record->calls);
     record->repetitions = repetitions < PBITC_BENCH_REPETITIONS ? PBITC_BENCH_REPETITIONS
                           : repetitions > MOST_REPETITIONS      ? MOST_REPETITIONS
