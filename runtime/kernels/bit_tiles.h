@@ -154,7 +154,7 @@ INLINE void write_levels(const int terms, const int residual, const struct pbit_
 {
     const struct pbit_bit_draw draw = *from; // no store changes it
     for (size_t i = 0; i < draw.count; i += LANES) {
-        uint8_t few[LANES], *levels = draw.count - i < LANES ? few : plane + i;
+        uint8_t few[LANES] = {0}, *levels = draw.count - i < LANES ? few : plane + i;
         size_t left = draw.count - i;
         MASK unclear;
         store_bytes(round_levels(sum_terms(terms, residual, &draw, i), &draw, &unclear), levels);

@@ -77,7 +77,7 @@ static void scale_pixels(const struct pbit_depthwise *packed, const int32_t *mul
                          size_t channels, size_t pixels, const uint8_t *in, int32_t *out)
 {
     for (size_t c = 0; c < channels; c += HALF) {
-        half_products factor, bias;
+        half_products factor = {0}, bias = {0};
         for (int j = 0; j < HALF; j++) {
             factor[j] = (int64_t)packed->weights[c + (size_t)j] * multipliers[c + (size_t)j];
             bias[j] = packed->biases[c + (size_t)j];
