@@ -67,6 +67,10 @@ def table_lines(results, table, models):
                 known, float_cell = results.cell(model, row, cell), results.float(model)
                 if not known or not float_cell:
                     continue
+                budget = (cell.draws, cell.samples) if row is not table.rows[0] else None
+                base = first.get(budget, first.get(None)) if budget else None
+                if base and base["commit"] != known["commit"]:
+                    continue  # what another program did is not compared
                 reference, drop, half = of_same_images(float_cell, known)
                 low, high = known["interval"]
                 fields = [model.title, row.label, cell.draws, cell.samples, f"{known['draws_per_synapse']:.1f}",
@@ -74,11 +78,10 @@ def table_lines(results, table, models):
                           percent(reference), with_interval((drop, half))]
                 if twins:
                     twin = results.cell(model, row, accuracy_cells.Cell(cell.draws, 1, cell.file, True))
+                    twin = twin if twin and twin["commit"] == known["commit"] else None
                     fields += [percent(twin["accuracy"]), with_interval(of_same_images(float_cell, twin)[1:])] if twin \
                         and cell.samples == 1 else ["", ""]
                 if table.baseline:
-                    budget = (cell.draws, cell.samples) if row is not table.rows[0] else None
-                    base = first.get(budget, first.get(None)) if budget else None
                     fields.append(with_interval(accuracy_cells.compare(known, base)) if base else "")
                     if row is table.rows[0]:
                         first.setdefault(None, known)
@@ -149,7 +152,7 @@ def bar_groups(results, table, models):
         for row in (row for row in table.rows[1:] if row.fits(model)):
             for cell, base in zip(row.cells, table.rows[0].cells):
                 known, first = results.cell(model, row, cell), results.cell(model, table.rows[0], base)
-                if known and first and not cell.deterministic and (cell.draws, cell.samples) == (base.draws, base.samples):
+                if known and first and known["commit"] == first["commit"] and not cell.deterministic and (cell.draws, cell.samples) == (base.draws, base.samples):
                     worth, half = accuracy_cells.compare(known, first)
                     bars.append((f"{row.label}, m = {cell.draws}, T = {cell.samples}", 100 * worth, 100 * half))
         if bars:
