@@ -242,15 +242,15 @@ class Store:
             stream.write(json.dumps(entry) + "\n")
         self.known[self.name(key)] = json.loads(json.dumps(entry))
 
-    def best(self, program, **wanted):
-        """The cell of most images times seeds whose key has these values; `program` None: of any program."""
+    def best(self, program, commit=None, **wanted):
+        """The cell of most images times seeds whose key has these values; `program`, `commit` None: of any."""
         wanted = json.loads(json.dumps(wanted))
         found = None
         for entry in self.known.values():
             key = entry["key"]
             if any(key.get(name) != value for name, value in wanted.items()):
                 continue
-            if program and key["program"] != program:
+            if program and key["program"] != program or commit and entry["cell"].get("commit") != commit:
                 continue
             size = key["images"] * key.get("seeds", 1)
             if not found or size >= found[0]:

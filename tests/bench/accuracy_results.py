@@ -1,6 +1,7 @@
 """RESULTS.md, results.csv and the pictures of tests/bench/accuracy."""
 
 import csv
+import functools
 import io
 import os
 import sys
@@ -33,8 +34,10 @@ class Results:
                  all(e["key"][k] == v for k, v in wanted.items())]  # no draws, no passes: any program's will do
         return max(found, key=lambda e: e["cell"]["images"])["cell"] if found else None
 
-    def cell(self, model, row, cell):
-        return self.find(model=model.sha256, data=model.test, calibration=model.calibration, convert=row.options,
+    def cell(self, model, row, cell, commit=None):
+        """The cell; with `commit` that of this very program, if it is known."""
+        find = self.find if not commit else functools.partial(self.cells.best, None, commit=commit)
+        return find(model=model.sha256, data=model.test, calibration=model.calibration, convert=row.options,
                          file=cell.file, draws=cell.draws, samples=cell.samples, deterministic=cell.deterministic)
 
 
@@ -68,8 +71,9 @@ def table_lines(results, table, models):
                 if not known or not float_cell:
                     continue
                 budget = (cell.draws, cell.samples) if row is not table.rows[0] else None
-                base = first.get(budget, first.get(None)) if budget else None
-                if base and base["commit"] != known["commit"]:
+                base_cell = first.get(budget, first.get(None)) if budget else None
+                base = results.cell(model, table.rows[0], base_cell, known["commit"]) if base_cell else None
+                if base_cell and not base:
                     continue  # what another program did is not compared
                 reference, drop, half = of_same_images(float_cell, known)
                 low, high = known["interval"]
@@ -84,8 +88,8 @@ def table_lines(results, table, models):
                 if table.baseline:
                     fields.append(with_interval(accuracy_cells.compare(known, base)) if base else "")
                     if row is table.rows[0]:
-                        first.setdefault(None, known)
-                        first[cell.draws, cell.samples] = known
+                        first.setdefault(None, cell)
+                        first[cell.draws, cell.samples] = cell
                 mine.append("| " + " | ".join(str(field) for field in fields) + " |")
                 commits.add(known["commit"])
                 seeds.add(str(len(known["accuracy_by_seed"])))
@@ -220,5 +224,5 @@ Written by `tests/bench/accuracy` out of `tests/bench/accuracy_table.json`; `res
 - **drop**: points below the float network on the same images, with half of its 95 % interval, paired by image.
 - **deterministic**: the same file without randomness: the neuron compares with m fixed thresholds, so it is an ordinary network of
   log2(m + 1) bits per activation. On a processor it costs fewer operations than m draws.
-- **worth**: what the first row of the table is better by, paired by image.
+- **worth**: what the first row of the table, measured with the same program, is better by, paired by image.
 """
