@@ -100,10 +100,7 @@ static enum pbit_status find_wanted(struct allocation *allocation)
     enum pbit_status status =
         pbitc_calibration_outputs(copy, context, "allocate-bits", IMAGES, 1, 1, allocation->wanted);
     pbitc_graph_destroy(copy);
-    for (size_t i = 0; i < count; i++)
-        allocation->power += (double)allocation->wanted[i] * allocation->wanted[i] / (double)count;
-    if (!(allocation->power > 0))
-        allocation->power = 1;
+    allocation->power = pbitc_output_power(allocation->wanted, count);
     return status;
 }
 

@@ -325,10 +325,7 @@ static void find_power(struct allocation *allocation)
     size_t count = pbitc_calibration_images(context, IMAGES) *
                    (size_t)pbitc_shape_elements(&allocation->graph->outputs[0]->shape);
     allocation->output_count = count;
-    for (size_t i = 0; i < count; i++)
-        allocation->power += (double)context->float_outputs[i] * context->float_outputs[i] / (double)count;
-    if (!(allocation->power > 0))
-        allocation->power = 1;
+    allocation->power = pbitc_output_power(context->float_outputs, count);
 }
 
 static enum pbit_status allocate(struct allocation *allocation, const struct pbitc_range *ranges, double mean)

@@ -111,3 +111,11 @@ enum pbit_status pbitc_calibration_error(struct pbitc_graph *graph, struct pbitc
     *error = sum / (double)(count ? count : 1);
     return status;
 }
+
+double pbitc_output_power(const float *outputs, size_t count)
+{
+    double power = 0;
+    for (size_t i = 0; i < count; i++)
+        power += (double)outputs[i] * outputs[i] / (double)count;
+    return power > 0 ? power : 1;
+}

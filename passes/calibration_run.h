@@ -42,4 +42,7 @@ enum pbit_status pbitc_calibration_error(struct pbitc_graph *graph, struct pbitc
                                          const char *stage, size_t images, uint32_t draws, uint32_t samples,
                                          double *error);
 
+/// Mean square of such outputs, to which their errors are compared; 1 where all are 0.
+double pbitc_output_power(const float *outputs, size_t count);
+
 #endif
