@@ -9,14 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// The first dimension is the batch; only a model that fixes it has one that is known.
-static size_t fixed_batch(const struct pbitc_graph *graph)
-{
-    const struct pbitc_value *input = graph->inputs[0];
-    bool fixed = !input->dim_names[0] && input->shape.rank > 0 && input->shape.dims[0] > 0;
-    return fixed ? (size_t)input->shape.dims[0] : 0;
-}
-
 enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct pbitc_graph *graph,
                                         size_t batch, int threads, struct pbitc_diagnostics *diagnostics)
 {
@@ -24,9 +16,9 @@ enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct 
     if (graph->input_count == 0)
         return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0, NULL,
                             "the model has no input");
-    size_t fixed = fixed_batch(graph);
-    model->fixed = fixed != 0;
-    model->batch = fixed ? fixed : batch;
+    int64_t fixed = pbitc_fixed_batch(graph->inputs[0]);
+    model->fixed = fixed > 0;
+    model->batch = model->fixed ? (size_t)fixed : batch;
     enum pbit_status status = pbitc_infer_known_shapes(graph, (int64_t)model->batch, diagnostics);
     if (status == PBIT_OK)
         status = pbitc_interpreter_create(graph, threads, NULL, diagnostics, &model->interpreter);
@@ -36,7 +28,7 @@ enum pbit_status pbitc_float_model_open(struct pbitc_float_model *model, struct 
 /// The rows of the one input, whose other dimensions are known, can be worked through in any number at once.
 static bool rows_are_independent(const struct pbitc_graph *graph)
 {
-    return graph->input_count == 1 && !fixed_batch(graph) &&
+    return graph->input_count == 1 && pbitc_fixed_batch(graph->inputs[0]) < 0 &&
            pbitc_row_elements(&graph->inputs[0]->shape) >= 0 &&
            pbitc_rows_are_independent(graph, &graph->inputs[0]->shape);
 }
@@ -63,8 +55,8 @@ enum pbit_status pbitc_float_model_open_images(struct pbitc_float_model *model, 
                                                struct pbitc_diagnostics *diagnostics)
 {
     bool independent = graph->input_count > 0 && rows_are_independent(graph);
-    struct pbitc_graph *copy =
-        !independent && graph->input_count > 0 && fixed_batch(graph) <= 1 ? free_batch(graph) : NULL;
+    bool spells_one = !independent && graph->input_count > 0 && pbitc_fixed_batch(graph->inputs[0]) <= 1;
+    struct pbitc_graph *copy = spells_one ? free_batch(graph) : NULL;
     enum pbit_status status = pbitc_float_model_open(model, copy ? copy : graph, batch, threads, diagnostics);
     model->own = copy;
     if (!independent && !copy && !model->fixed)

@@ -183,9 +183,13 @@ void pbitc_inspect_graph_print(const struct pbitc_graph *graph, const struct pbi
     printf("\n%-*s  %-18s %-18s %11s %13s  %s\n", (int)width, "node", "operator", "output", "parameters",
            "MACs", "becomes");
     print_nodes(graph, 0, width);
-    printf("\n%" PRIu64 " parameters, %" PRIu64 " MACs for one image, %" PRIu64
-           " activations that become p-bits\n",
-           pbitc_graph_parameters(graph), totals.macs, totals.roles[PBITC_ROLE_NEURON]);
+    printf("\n%" PRIu64 " parameters, %" PRIu64 " MACs for ", pbitc_graph_parameters(graph), totals.macs);
+    int64_t images = graph->input_count ? pbitc_fixed_batch(graph->inputs[0]) : 1;
+    if (images > 1)
+        printf("%" PRId64 " images", images);
+    else
+        fputs("one image", stdout);
+    printf(", %" PRIu64 " activations that become p-bits\n", totals.roles[PBITC_ROLE_NEURON]);
     PBITC_FOR_EACH_NODE(node, graph)
     {
         const char *reason;

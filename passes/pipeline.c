@@ -95,11 +95,19 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
         status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->name, NULL, 0,
                               "export a model with one input", "a model with %zu inputs cannot be calibrated",
                               graph->input_count);
-    for (size_t i = 0; i < graph->input_count; i++)
-        if (graph->inputs[i]->type != PBITC_FLOAT32)
-            status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, graph->inputs[i]->name, "input", 0,
+    for (size_t i = 0; i < graph->input_count; i++) {
+        const struct pbitc_value *input = graph->inputs[i];
+        if (input->type != PBITC_FLOAT32)
+            status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, "input", 0,
                                   "export the model with a float32 input", "the input is %s",
-                                  pbitc_type_name(graph->inputs[i]->type));
+                                  pbitc_type_name(input->type));
+        if (pbitc_fixed_batch(input) > 1)
+            status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, "input", 0,
+                                  "export the model with a batch of 1, or with an open one",
+                                  "the batch, its first dimension, is fixed at %lld, and a .pbit file takes "
+                                  "one image at a time",
+                                  (long long)pbitc_fixed_batch(input));
+    }
     return status;
 }
 

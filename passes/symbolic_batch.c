@@ -32,16 +32,6 @@ static enum pbit_status free_batch(struct pbitc_graph *graph, struct pbitc_conte
     return PBIT_OK;
 }
 
-/// A .pbit file computes one image at a time.
-static enum pbit_status refuse_fixed_batch(const struct pbitc_value *input, struct pbitc_context *context)
-{
-    return pbitc_report(context->diagnostics, PBIT_ERROR_UNSUPPORTED, NULL, NULL, 0,
-                        "export the model with a batch of 1, or with an open one",
-                        "'%s': the batch, the first dimension of this input, is fixed at %lld, and a .pbit "
-                        "file takes one image at a time",
-                        input->name, (long long)input->shape.dims[0]);
-}
-
 enum pbit_status pbitc_symbolic_batch(struct pbitc_graph *graph, struct pbitc_context *context, bool *changed)
 {
     PBITC_FOR_EACH_NODE(node, graph)
@@ -55,14 +45,9 @@ enum pbit_status pbitc_symbolic_batch(struct pbitc_graph *graph, struct pbitc_co
         *changed = true;
     }
     for (size_t i = 0; i < graph->input_count; i++) {
-        struct pbitc_value *input = graph->inputs[i];
-        if (input->dim_names[0] || input->shape.rank < 1)
+        if (pbitc_fixed_batch(graph->inputs[i]) != 1)
             continue;
-        if (input->shape.dims[0] > 1)
-            return refuse_fixed_batch(input, context);
-        if (input->shape.dims[0] != 1)
-            continue;
-        input->dim_names[0] = "N";
+        graph->inputs[i]->dim_names[0] = "N";
         *changed = true;
     }
     *changed |= pbitc_graph_remove_dead_nodes(graph) > 0;

@@ -217,7 +217,7 @@ static enum pbit_status input_at_batch(const struct pbitc_value *input, int64_t 
                                        struct pbitc_diagnostics *diagnostics, struct pbitc_tensor *tensor)
 {
     *tensor = (struct pbitc_tensor){.type = input->type, .shape = input->shape};
-    if (input->shape.rank > 0 && (input->dim_names[0] || input->shape.dims[0] < 0))
+    if (input->shape.rank > 0 && pbitc_fixed_batch(input) < 0)
         tensor->shape.dims[0] = batch;
     if (input->type == PBITC_TYPE_NONE || input->shape.rank < 0)
         return pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, NULL, 0,
@@ -238,10 +238,11 @@ static enum pbit_status input_at_batch(const struct pbitc_value *input, int64_t 
 static enum pbit_status require_batch(const struct pbitc_graph *graph, int64_t batch,
                                       struct pbitc_diagnostics *diagnostics)
 {
-    for (size_t i = 0; i < graph->input_count; i++)
-        if (graph->inputs[i]->dim_names[0] || graph->inputs[i]->shape.rank < 1 ||
-            graph->inputs[i]->shape.dims[0] < 0 || graph->inputs[i]->shape.dims[0] == batch)
+    for (size_t i = 0; i < graph->input_count; i++) {
+        int64_t fixed = pbitc_fixed_batch(graph->inputs[i]);
+        if (fixed < 0 || fixed == batch)
             return PBIT_OK;
+    }
     if (graph->input_count == 0 || batch == 1)
         return PBIT_OK;
     const struct pbitc_value *input = graph->inputs[0];

@@ -282,6 +282,12 @@ enum pbitc_type pbitc_graph_output_type(const struct pbitc_graph *graph, size_t 
     return declared_type(graph->output_types, index, graph->outputs[index]);
 }
 
+int64_t pbitc_fixed_batch(const struct pbitc_value *input)
+{
+    return input->shape.rank > 0 && !input->dim_names[0] && input->shape.dims[0] >= 0 ? input->shape.dims[0]
+                                                                                      : -1;
+}
+
 struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph, const struct pbitc_value *value)
 {
     struct pbitc_node *consumer = NULL;

@@ -186,6 +186,9 @@ size_t pbitc_graph_use_count(const struct pbitc_graph *graph,
 /// value's (NONE: not known before the graph runs).
 enum pbitc_type pbitc_graph_input_type(const struct pbitc_graph *graph, size_t index);
 enum pbitc_type pbitc_graph_output_type(const struct pbitc_graph *graph, size_t index);
+/// The batch, where the model fixes the first dimension of this graph input; -1: it is open, or there is
+/// none.
+int64_t pbitc_fixed_batch(const struct pbitc_value *input);
 /// The only node that reads `value`, when it is read once and is no graph output; else NULL.
 struct pbitc_node *pbitc_graph_only_consumer(const struct pbitc_graph *graph,
                                              const struct pbitc_value *value);

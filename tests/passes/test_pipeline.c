@@ -238,6 +238,19 @@ START_TEST(two_inputs_are_refused)
 }
 END_TEST
 
+START_TEST(a_batch_above_one_is_listed_with_the_operators)
+{
+    for (int64_t batch = 1; batch <= 2; batch++) {
+        struct pass_case *c = pass_case_create();
+        struct pbitc_value *x = pass_input(c, SHAPE(batch, 4));
+        x->dim_names[0] = NULL;
+        pass_output(c, pass_node(c, "Exp", pass_dense(c, x, 4, 3), NULL, NULL));
+        pass_images(c, IMAGES, -1, 1);
+        expect_problems(c, (size_t)batch);
+    }
+}
+END_TEST
+
 START_TEST(weights_that_are_not_constant_are_refused)
 {
     struct pass_case *c = pass_case_create();
@@ -317,6 +330,6 @@ PASS_MAIN("pipeline", the_same_text_and_bytes_every_time, one_pass_is_printed_on
           what_is_left_out_is_missed, every_failed_allocation_is_survived,
           every_unsupported_operator_is_listed, every_node_that_lower_cannot_place_is_listed,
           sums_and_products_of_values_are_listed, a_concat_of_different_draws_is_refused,
-          two_inputs_are_refused, weights_that_are_not_constant_are_refused,
-          no_images_and_unknown_layers_are_refused, more_draws_than_a_sum_can_hold_are_refused,
-          a_request_to_stop_is_heard_at_every_step)
+          two_inputs_are_refused, a_batch_above_one_is_listed_with_the_operators,
+          weights_that_are_not_constant_are_refused, no_images_and_unknown_layers_are_refused,
+          more_draws_than_a_sum_can_hold_are_refused, a_request_to_stop_is_heard_at_every_step)
