@@ -241,6 +241,20 @@ static inline void pass_expect_close(const float *a, const float *b, size_t coun
                       i, (double)a[i], (double)b[i]);
 }
 
+/// Squared distance of output 0 from wanted[...], over all calibration images.
+static inline double pass_squared_error(struct pass_case *c, const float *wanted,
+                                        const struct pbitc_sampling *sampling)
+{
+    size_t count;
+    float *now =
+        pass_evaluate(c, c->images, (int64_t)c->calibration.images, c->graph->outputs[0], sampling, &count);
+    double error = 0;
+    for (size_t i = 0; i < count; i++)
+        error += (double)(now[i] - wanted[i]) * (now[i] - wanted[i]);
+    free(now);
+    return error;
+}
+
 /// Runs a pass that must succeed, without looking at what it does.
 static inline void pass_run(struct pass_case *c, const char *name)
 {

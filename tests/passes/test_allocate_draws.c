@@ -54,17 +54,13 @@ END_TEST
 /// Squared error of the outputs, p-bits drawn, against the float network.
 static double output_error(struct pass_case *c)
 {
-    size_t count;
-    float *wanted = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], NULL, &count);
+    float *wanted = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], NULL, NULL);
     pass_run(c, "calibrate");
     pass_run(c, "swap-activations");
     double error = 0;
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct pbitc_sampling sampling = {seed, 0, 0, c->options.draws};
-        float *drawn = pass_evaluate(c, c->images, IMAGES, c->graph->outputs[0], &sampling, NULL);
-        for (size_t i = 0; i < count; i++)
-            error += (double)(drawn[i] - wanted[i]) * (drawn[i] - wanted[i]);
-        free(drawn);
+        error += pass_squared_error(c, wanted, &sampling);
     }
     free(wanted);
     return error;
