@@ -6,10 +6,8 @@
 /// AttributeProto.AttributeType.
 enum { NOTHING, FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS, STRINGS, TENSORS, GRAPHS, SPARSE_TENSOR };
 
-/// No operator has more; keeps the search for repeated names short.
-enum { MAX_ATTRIBUTES = 64 };
-
-int32_t pbitc_onnx_attribute_type(const Onnx__AttributeProto *proto)
+/// Also where old files leave it out.
+static int32_t attribute_type(const Onnx__AttributeProto *proto)
 {
     if (proto->type)
         return proto->type;
@@ -23,6 +21,53 @@ int32_t pbitc_onnx_attribute_type(const Onnx__AttributeProto *proto)
            : proto->n_ints    ? INTS
            : proto->n_strings ? STRINGS
                               : NOTHING;
+}
+
+static const Onnx__AttributeProto *find_attribute(Onnx__AttributeProto *const *attributes, size_t count,
+                                                  const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (attributes[i]->name && strcmp(attributes[i]->name, name) == 0)
+            return attributes[i];
+    return NULL;
+}
+
+/// In a function body an attribute may refer to one of the call. False: the call does not have it, or a
+/// problem was noted.
+static bool resolve_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                              const Onnx__AttributeProto *proto, Onnx__AttributeProto *resolved)
+{
+    const struct pbitc_onnx_scope *scope = importer->scope;
+    *resolved = *proto;
+    while (resolved->ref_attr_name && *resolved->ref_attr_name) {
+        while (scope && !scope->function)
+            scope = scope->parent;
+        if (!scope) {
+            PBITC_ONNX_PROBLEM(
+                importer, PBIT_ERROR_FORMAT, place, NULL,
+                "attribute '%s' refers to an attribute of a function, but stands outside of any",
+                pbitc_onnx_text(proto->name));
+            return false;
+        }
+        const char *name = resolved->ref_attr_name;
+        const Onnx__AttributeProto *given =
+            find_attribute(scope->call->attribute, scope->call->n_attribute, name);
+        if (!given)
+            given =
+                find_attribute(scope->function->attribute_proto, scope->function->n_attribute_proto, name);
+        if (!given)
+            return false;
+        *resolved = *given;
+        resolved->name = proto->name;
+        scope = scope->parent; // the call stands there
+    }
+    if (proto->ref_attr_name && *proto->ref_attr_name && attribute_type(resolved) == GRAPH) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place,
+                           "inline the functions first (onnx.inliner.inline_local_functions)",
+                           "a function takes an inner graph as attribute '%s'", pbitc_onnx_text(proto->name));
+        return false;
+    }
+    return true;
 }
 
 /// A C string in the arena. *text is NULL, and the fault noted, when the bytes hold a NUL. False: out of
@@ -90,7 +135,7 @@ static bool set_attribute(struct pbitc_onnx_importer *importer, const struct pbi
                           const Onnx__AttributeProto *proto, struct pbitc_node *node)
 {
     struct pbitc_graph *graph = importer->graph;
-    switch (pbitc_onnx_attribute_type(proto)) {
+    switch (attribute_type(proto)) {
     case FLOAT:
         return pbitc_node_set_float(graph, node, proto->name, proto->f);
     case INT:
@@ -110,13 +155,9 @@ static bool set_attribute(struct pbitc_onnx_importer *importer, const struct pbi
                            proto->name);
         return true;
     case GRAPH:
-        if (!(node->op->flags & PBITC_OPERATOR_CONTROL_FLOW)) {
-            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "export the model without it",
-                               "attribute '%s' is an inner graph, which the operator does not take",
-                               proto->name);
-            return true;
-        }
-        return pbitc_onnx_import_inner(importer, place, proto, node);
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "export the model without it",
+                           "attribute '%s' is an inner graph, which the operator does not take", proto->name);
+        return true;
     default:
         PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, NULL,
                            "attribute '%s' is of type %" PRId32 ", which is not supported", proto->name,
@@ -125,29 +166,28 @@ static bool set_attribute(struct pbitc_onnx_importer *importer, const struct pbi
     }
 }
 
-bool pbitc_onnx_import_attributes(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
-                                  struct pbitc_node *node)
+bool pbitc_onnx_import_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                                 const Onnx__AttributeProto *proto, struct pbitc_node *node,
+                                 const Onnx__AttributeProto **inner)
 {
-    struct pbitc_onnx_place place = {.name = node->name, .op = proto->op_type, .opset = node->opset};
-    if (proto->n_attribute > MAX_ATTRIBUTES) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL,
-                           "%zu attributes; no operator has more than %d", proto->n_attribute,
-                           MAX_ATTRIBUTES);
+    Onnx__AttributeProto resolved;
+    *inner = NULL;
+    if (!proto->name || !*proto->name) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "attribute without a name");
         return true;
     }
-    for (size_t i = 0; i < proto->n_attribute; i++) {
-        const Onnx__AttributeProto *attribute = proto->attribute[i];
-        Onnx__AttributeProto resolved;
-        if (!attribute->name || !*attribute->name)
-            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "attribute without a name");
-        else if (pbitc_node_attribute(node, attribute->name))
-            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "attribute '%s' is there twice",
-                               attribute->name);
-        else if (pbitc_onnx_resolve_attribute(importer, &place, attribute, &resolved) &&
-                 !set_attribute(importer, &place, &resolved, node))
-            return false;
+    if (pbitc_node_attribute(node, proto->name)) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "attribute '%s' is there twice",
+                           proto->name);
+        return true;
     }
-    return true;
+    if (!resolve_attribute(importer, place, proto, &resolved))
+        return true;
+    if (attribute_type(&resolved) == GRAPH && node->op->flags & PBITC_OPERATOR_CONTROL_FLOW) {
+        *inner = proto;
+        return true;
+    }
+    return set_attribute(importer, place, &resolved, node);
 }
 
 /// A constant: a scalar, or a vector of `count` elements.
@@ -187,13 +227,13 @@ bool pbitc_onnx_import_constant_node(struct pbitc_onnx_importer *importer,
     }
     Onnx__AttributeProto resolved;
     const Onnx__AttributeProto *attribute = &resolved;
-    if (!pbitc_onnx_resolve_attribute(importer, place, proto->attribute[0], &resolved)) {
+    if (!resolve_attribute(importer, place, proto->attribute[0], &resolved)) {
         PBITC_ONNX_PROBLEM(
             importer, PBIT_ERROR_FORMAT, place, NULL,
             "the constant's value is an attribute that the call of the function does not give");
         return true;
     }
-    int32_t type = pbitc_onnx_attribute_type(attribute);
+    int32_t type = attribute_type(attribute);
     if (strcmp(attribute->name, "value") == 0 && type == TENSOR && attribute->t)
         return add_tensor(importer, place, name, attribute->t, value);
     if (strcmp(attribute->name, "value_float") == 0 && type == FLOAT)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { GRAPH_ATTRIBUTE = 5, MAX_FUNCTIONS = 10000 };
+enum { MAX_FUNCTIONS = 10000 };
 
 static const char *function_key(const struct pbitc_onnx_importer *importer, const char *domain,
                                 const char *name)
@@ -143,74 +143,32 @@ static bool keep_promises(struct pbitc_onnx_importer *importer, const struct pbi
     return true;
 }
 
-bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                            const Onnx__NodeProto *proto, const Onnx__FunctionProto *function)
+bool pbitc_onnx_enter_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                           const Onnx__NodeProto *call, const Onnx__FunctionProto *function, bool *entered)
 {
     struct pbitc_graph *graph = importer->graph;
-    if (!check_call(importer, place, proto, function))
+    *entered = false;
+    if (!check_call(importer, place, call, function))
         return true;
     if (!pbitc_onnx_may_enter(importer, place))
         return false;
-    struct pbitc_value **arguments = find_arguments(importer, place, proto, function->n_input);
+    struct pbitc_value **arguments = find_arguments(importer, place, call, function->n_input);
     const char *prefix = pbitc_arena_format(graph->arena, "%.200s/", place->name);
     struct pbitc_onnx_scope *scope = arguments && prefix ? pbitc_onnx_enter(importer, graph, prefix) : NULL;
     if (!scope)
         return false;
+    *entered = true;
     scope->function = function;
-    scope->call = proto;
+    scope->call = call;
     scope->opsets = function->opset_import;
     scope->opset_count = function->n_opset_import;
     pbitc_onnx_check_default_opset(importer, place->name, function->node, function->n_node);
-    bool good = bind_arguments(importer, place, function, arguments) &&
-                promise_outputs(importer, proto, function) &&
-                pbitc_onnx_import_nodes(importer, function->node, function->n_node) &&
-                keep_promises(importer, place, proto, function);
+    return bind_arguments(importer, place, function, arguments) && promise_outputs(importer, call, function);
+}
+
+bool pbitc_onnx_leave_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place)
+{
+    bool good = keep_promises(importer, place, importer->scope->call, importer->scope->function);
     pbitc_onnx_leave(importer);
     return good;
-}
-
-static const Onnx__AttributeProto *find_attribute(Onnx__AttributeProto *const *attributes, size_t count,
-                                                  const char *name)
-{
-    for (size_t i = 0; i < count; i++)
-        if (attributes[i]->name && strcmp(attributes[i]->name, name) == 0)
-            return attributes[i];
-    return NULL;
-}
-
-bool pbitc_onnx_resolve_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                                  const Onnx__AttributeProto *proto, Onnx__AttributeProto *resolved)
-{
-    const struct pbitc_onnx_scope *scope = importer->scope;
-    *resolved = *proto;
-    while (resolved->ref_attr_name && *resolved->ref_attr_name) {
-        while (scope && !scope->function)
-            scope = scope->parent;
-        if (!scope) {
-            PBITC_ONNX_PROBLEM(
-                importer, PBIT_ERROR_FORMAT, place, NULL,
-                "attribute '%s' refers to an attribute of a function, but stands outside of any",
-                pbitc_onnx_text(proto->name));
-            return false;
-        }
-        const char *name = resolved->ref_attr_name;
-        const Onnx__AttributeProto *given =
-            find_attribute(scope->call->attribute, scope->call->n_attribute, name);
-        if (!given)
-            given =
-                find_attribute(scope->function->attribute_proto, scope->function->n_attribute_proto, name);
-        if (!given)
-            return false;
-        *resolved = *given;
-        resolved->name = proto->name;
-        scope = scope->parent; // the call stands there
-    }
-    if (proto->ref_attr_name && *proto->ref_attr_name &&
-        pbitc_onnx_attribute_type(resolved) == GRAPH_ATTRIBUTE) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place,
-                           "inline the functions first (onnx.inliner.inline_local_functions)",
-                           "a function takes an inner graph as attribute '%s'", pbitc_onnx_text(proto->name));
-        return false;
-    }
-    return true;
 }

@@ -1,8 +1,9 @@
-// A graph of the file, the model's or an inner one: initializers, inputs, nodes, outputs.
+// A graph of the file, the model's or an inner one, with its nodes; inner graphs and calls of functions lead
+// back here.
 #include "converter/onnx/onnx_importer.h"
 #include "passes/ir/name_table.h"
+#include "passes/ir/signature.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 struct pbitc_onnx_decoded {
@@ -10,264 +11,203 @@ struct pbitc_onnx_decoded {
     struct pbitc_onnx_decoded *next;
 };
 
-bool pbitc_onnx_add_placeholder(struct pbitc_onnx_importer *importer, const char *name)
+/// No operator has more; keeps the search for repeated names short.
+enum { MAX_ATTRIBUTES = 64 };
+
+// ---- one node
+
+/// The nodes of one graph or function body, with the names that they get.
+struct body {
+    Onnx__NodeProto *const *protos;
+    size_t count;
+    const char **names;
+};
+
+static bool is_constant_node(const Onnx__NodeProto *node)
 {
-    struct pbitc_value *value = pbitc_onnx_add_value(importer, name);
-    return value && pbitc_onnx_bind(importer, name, value);
+    return node->op_type && strcmp(node->op_type, "Constant") == 0 && pbitc_onnx_is_default_domain(node);
 }
 
-bool pbitc_onnx_check_name(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                           const char *kind, const char *name)
+static bool collect_given_names(const struct body *body, struct pbitc_name_table *given)
 {
-    if (!name || !*name)
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "%s without a name", kind);
-    else if (pbitc_onnx_find_own(importer, name))
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL,
-                           "%s '%s' has the name of another value; names must be unique", kind, name);
-    else
-        return true;
-    return false;
-}
-
-// ---- initializers
-
-static bool import_initializer(struct pbitc_onnx_importer *importer, const Onnx__TensorProto *proto)
-{
-    struct pbitc_onnx_place place = {.name = proto->name};
-    struct pbitc_tensor header;
-    if (!pbitc_onnx_check_name(importer, &place, "initializer", proto->name))
-        return true;
-    if (!pbitc_onnx_tensor_header(importer, &place, proto, &header))
-        return pbitc_onnx_add_placeholder(importer, proto->name);
-    const char *name = pbitc_onnx_graph_name(importer, proto->name);
-    struct pbitc_value *value =
-        name ? pbitc_graph_add_constant(importer->graph, name, header.type, &header.shape) : NULL;
-    if (value)
-        pbitc_onnx_tensor_data(importer, &place, proto, value->constant);
-    return value && pbitc_onnx_bind(importer, proto->name, value);
-}
-
-static bool import_initializers(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
-{
-    for (size_t i = 0; i < proto->n_initializer; i++)
-        if (!import_initializer(importer, proto->initializer[i]))
-            return false;
-    for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
-        const Onnx__TensorProto *values = proto->sparse_initializer[i]->values;
-        struct pbitc_onnx_place place = {.name = values ? values->name : NULL};
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, &place, "store the tensor densely",
-                           "sparse initializers are not supported");
-        if (place.name && pbitc_onnx_check_name(importer, &place, "initializer", place.name) &&
-            !pbitc_onnx_add_placeholder(importer, place.name))
+    for (size_t i = 0; i < body->count; i++) {
+        char *name = body->protos[i]->name;
+        if (name && *name && !pbitc_name_table_find(given, name) && !pbitc_name_table_add(given, name, name))
             return false;
     }
     return true;
 }
 
-// ---- inputs
-
-/// Refuses what is not a tensor. True for a tensor.
-static bool check_value_kind(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                             const char *kind, const Onnx__TypeProto *type)
+/// Sets the name of each node: its own, or one such as "Conv_12", from operator and place, that no other node
+/// has; with the scope's prefix.
+static bool name_nodes(struct pbitc_onnx_importer *importer, struct body *body)
 {
-    if (type && type->tensor_type)
-        return true;
-    const char *what = !type                          ? NULL
-                       : type->has_sequence_type      ? "a sequence"
-                       : type->has_map_type           ? "a map"
-                       : type->has_optional_type      ? "an optional"
-                       : type->has_sparse_tensor_type ? "a sparse tensor"
-                       : type->has_opaque_type        ? "an opaque object"
-                                                      : NULL;
-    if (what)
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "give the model tensors only",
-                           "%s of the graph is %s, which is not supported", kind, what);
-    else
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "%s of the graph without a type", kind);
-    return false;
-}
-
-static bool says_something(const Onnx__TypeProto *type)
-{
-    return type && (type->tensor_type || type->has_sequence_type || type->has_map_type ||
-                    type->has_optional_type || type->has_sparse_tensor_type || type->has_opaque_type);
-}
-
-/// Shape of a graph input; a symbolic dimension becomes -1 and has a name.
-static bool import_shape(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                         const Onnx__TensorShapeProto *proto, struct pbitc_value *value)
-{
-    struct pbitc_shape *shape = &value->shape;
-    *shape = (struct pbitc_shape){0};
-    if (!proto) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place,
-                           "declare the number of dimensions in the model",
-                           "the shape of the input is not given");
-        return true;
-    }
-    if (proto->n_dim > PBITC_MAX_RANK) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, NULL,
-                           "the input has %zu dimensions; at most %d are supported", proto->n_dim,
-                           PBITC_MAX_RANK);
-        return true;
-    }
-    shape->rank = (int)proto->n_dim;
-    for (int i = 0; i < shape->rank; i++) {
-        const Onnx__TensorShapeProto__Dimension *dim = proto->dim[i];
-        const char *name = pbitc_onnx_text(dim->dim_param);
-        bool fixed = !*name && dim->dim_value > 0;
-        shape->dims[i] = fixed ? dim->dim_value : -1;
-        if (!fixed && !*name)
-            name = i == 0 ? "N" : "?";
-        if (!fixed &&
-            !(value->dim_names[i] = pbitc_arena_copy_string(importer->graph->arena, name, strlen(name))))
+    struct pbitc_arena *arena = importer->graph->arena;
+    struct pbitc_name_table *given = pbitc_name_table_create(arena);
+    body->names = pbitc_arena_allocate(arena, body->count, sizeof(char *));
+    if (!given || !body->names || !collect_given_names(body, given))
+        return false;
+    for (size_t i = 0; i < body->count; i++) {
+        const Onnx__NodeProto *node = body->protos[i];
+        const char *name = node->name;
+        if (!name || !*name) {
+            const char *invented = pbitc_arena_format(arena, "%s_%zu", pbitc_onnx_text(node->op_type), i);
+            name = invented ? pbitc_name_table_unique(given, invented) : NULL;
+        }
+        body->names[i] = name ? pbitc_onnx_graph_name(importer, name) : NULL;
+        if (!body->names[i])
             return false;
     }
-    struct pbitc_shape one_image = *shape;
-    for (int i = 0; i < one_image.rank; i++)
-        one_image.dims[i] = one_image.dims[i] < 0 ? 1 : one_image.dims[i];
-    if (pbitc_shape_elements(&one_image) < 0)
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "the dimensions of the input overflow");
     return true;
 }
 
-/// Type and shape of an input of the model. (Those of inner graphs take what they are given.)
-static bool import_input_type(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                              const Onnx__TypeProto__Tensor *tensor, struct pbitc_value *value)
+static bool import_constant(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                            const Onnx__NodeProto *proto)
 {
-    value->type = (enum pbitc_type)tensor->elem_type;
-    if (!pbitc_type_bytes(value->type))
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_UNSUPPORTED, place, "give the model float or integer inputs",
-                           "inputs of type %s (%" PRId32 ") are not supported",
-                           pbitc_onnx_type_name(tensor->elem_type), tensor->elem_type);
-    return import_shape(importer, place, tensor->shape, value);
-}
-
-static bool import_input(struct pbitc_onnx_importer *importer, const Onnx__ValueInfoProto *proto)
-{
-    struct pbitc_graph *graph = importer->graph;
-    struct pbitc_onnx_place place = {.name = proto->name};
-    const struct pbitc_value *known = proto->name ? pbitc_onnx_find_own(importer, proto->name) : NULL;
-    // Until IR version 3 initializers were to be listed as inputs too; later that makes them defaults.
-    if (known && known->constant)
-        return true;
-    if (!pbitc_onnx_check_name(importer, &place, "input", proto->name))
-        return true;
-    if ((!graph->inner || says_something(proto->type)) &&
-        !check_value_kind(importer, &place, "input", proto->type))
-        return pbitc_onnx_add_placeholder(importer, proto->name);
-    struct pbitc_value *value = pbitc_onnx_add_value(importer, proto->name);
-    if (!value || !pbitc_onnx_bind(importer, proto->name, value))
-        return false;
-    graph->inputs[graph->input_count++] = value;
-    if (!graph->inner && !import_input_type(importer, &place, proto->type->tensor_type, value))
-        return false;
-    graph->input_types[graph->input_count - 1] = value->type;
-    return true;
-}
-
-static bool import_inputs(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
-{
-    importer->graph->inputs =
-        pbitc_arena_allocate(importer->graph->arena, proto->n_input, sizeof(struct pbitc_value *));
-    importer->graph->input_types =
-        pbitc_arena_allocate(importer->graph->arena, proto->n_input, sizeof(enum pbitc_type));
-    if (!importer->graph->inputs || !importer->graph->input_types)
-        return false;
-    for (size_t i = 0; i < proto->n_input; i++)
-        if (!import_input(importer, proto->input[i]))
-            return false;
-    return true;
-}
-
-// ---- outputs
-
-static bool is_output(const struct pbitc_graph *graph, const struct pbitc_value *value)
-{
-    for (size_t i = 0; i < graph->output_count; i++)
-        if (graph->outputs[i] == value)
-            return true;
-    return false;
-}
-
-/// Loop and Scan need to know what they would have collected when they take no turn.
-static void declare_output(struct pbitc_value *value, const Onnx__TypeProto *type)
-{
-    if (!value->producer || !type || !type->tensor_type || value->type != PBITC_TYPE_NONE ||
-        !pbitc_type_bytes((enum pbitc_type)type->tensor_type->elem_type))
-        return;
-    const Onnx__TensorShapeProto *shape = type->tensor_type->shape;
-    value->type = (enum pbitc_type)type->tensor_type->elem_type;
-    if (!shape || shape->n_dim > PBITC_MAX_RANK)
-        return;
-    value->shape.rank = (int)shape->n_dim;
-    for (int i = 0; i < value->shape.rank; i++)
-        value->shape.dims[i] = shape->dim[i]->dim_value > 0 ? shape->dim[i]->dim_value : -1;
-}
-
-/// Inner graphs may give out one value several times: a node carries it each further time.
-static bool repeat_output(struct pbitc_onnx_importer *importer, struct pbitc_value **value)
-{
-    struct pbitc_value *copy = pbitc_onnx_add_value(importer, (*value)->name);
-    if (!copy || !pbitc_graph_insert_node(importer->graph, NULL, copy->name,
-                                          pbitc_operator_get(PBITC_OP_Identity), value, 1, &copy, 1))
-        return false;
-    importer->graph->last->opset = PBITC_ONNX_NEWEST_OPSET;
-    *value = copy;
-    return true;
-}
-
-static bool import_output(struct pbitc_onnx_importer *importer, const Onnx__ValueInfoProto *proto)
-{
-    struct pbitc_graph *graph = importer->graph;
-    struct pbitc_onnx_place place = {.name = proto->name};
     struct pbitc_value *value = NULL;
-    if (proto->name && *proto->name && !pbitc_onnx_find(importer, proto->name, &value))
-        return false;
-    // Exporters may leave out the type of an output; ZipMap's sequence of maps is the tensor of its scores
-    // here.
-    bool zipped = value && pbitc_node_is(value->producer, PBITC_OP_ZipMap);
-    if (says_something(proto->type) && !zipped)
-        check_value_kind(importer, &place, "output", proto->type);
-    if (!value || value == &pbitc_onnx_omitted) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL,
-                           "nothing produces this output of the graph");
+    const char *output = proto->n_output ? proto->output[0] : "";
+    if (proto->n_output && !pbitc_onnx_check_name(importer, place, "output", output))
         return true;
-    }
-    value->mark = 1;
-    if (!graph->inner && is_output(graph, value)) {
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "the graph lists this output twice");
-        return true;
-    }
-    if (is_output(graph, value) && !repeat_output(importer, &value))
+    const char *name = pbitc_onnx_graph_name(importer, output);
+    if (!name || !pbitc_onnx_import_constant_node(importer, place, proto, name, &value))
         return false;
-    if (graph->inner)
-        declare_output(value, proto->type);
-    value->mark = 1;
-    if (says_something(proto->type) && proto->type->tensor_type)
-        graph->output_types[graph->output_count] = (enum pbitc_type)proto->type->tensor_type->elem_type;
-    graph->outputs[graph->output_count++] = value;
-    return true;
+    if (!value)
+        return !proto->n_output || pbitc_onnx_add_placeholder(importer, output);
+    return pbitc_onnx_bind(importer, output, value);
 }
 
-static bool import_outputs(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
+/// Makes the values that a node produces. All of them stand before any node is made: the file need not be
+/// sorted.
+static bool import_products(struct pbitc_onnx_importer *importer, const struct body *body, size_t index)
 {
-    const struct pbitc_onnx_place place = {.name = importer->graph->inner ? importer->graph->name : NULL};
-    importer->graph->outputs =
-        pbitc_arena_allocate(importer->graph->arena, proto->n_output, sizeof(struct pbitc_value *));
-    importer->graph->output_types =
-        pbitc_arena_allocate(importer->graph->arena, proto->n_output, sizeof(enum pbitc_type));
-    if (!importer->graph->outputs || !importer->graph->output_types)
-        return false;
-    if (proto->n_output == 0)
-        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "the graph has no outputs");
-    for (size_t i = 0; i < proto->n_output; i++)
-        if (!import_output(importer, proto->output[i]))
+    const Onnx__NodeProto *proto = body->protos[index];
+    struct pbitc_onnx_place place = {
+        .name = body->names[index], .op = proto->op_type, .opset = pbitc_onnx_find_opset(importer, "")};
+    if (is_constant_node(proto))
+        return import_constant(importer, &place, proto);
+    for (size_t i = 0; i < proto->n_output; i++) {
+        const char *name = proto->output[i];
+        if (!*name || !pbitc_onnx_check_name(importer, &place, "output", name))
+            continue;
+        struct pbitc_value *value = pbitc_name_table_find(importer->scope->promised, name);
+        if (!value)
+            value = pbitc_onnx_add_value(importer, name);
+        if (!value || !pbitc_onnx_bind(importer, name, value))
             return false;
+    }
     return true;
 }
 
-// ---- graphs
+/// The operator of a node; NULL, and collected or noted, when we do not have it. False: out of memory.
+static bool find_operator(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
+                          const char *name, int *opset, const struct pbitc_operator **op)
+{
+    const char *domain = pbitc_onnx_plain_domain(proto->domain), *op_type = pbitc_onnx_text(proto->op_type);
+    struct pbitc_onnx_place place = {.name = name, .op = op_type};
+    *op = NULL;
+    *opset = pbitc_onnx_find_opset(importer, domain);
+    if (!*op_type) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL, "node without an operator");
+        return true;
+    }
+    if (!*opset && *domain)
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, &place, NULL,
+                           "the model does not declare the operator's domain '%s'", domain);
+    // Ours are for the passes alone, which know what they put in.
+    if (strcmp(domain, "pbitc") != 0)
+        *op = pbitc_operator_find(domain, *domain ? op_type : pbitc_onnx_newest_name(op_type));
+    return *op || pbitc_onnx_add_unknown(importer, domain, op_type, *opset, name);
+}
+
+/// What stands for inputs that nothing produces; no value of a file has an empty name.
+static struct pbitc_value *find_missing(struct pbitc_onnx_importer *importer)
+{
+    struct pbitc_value *missing = pbitc_graph_find_value(importer->graph, "");
+    return missing ? missing
+                   : pbitc_graph_add_value(importer->graph, "", PBITC_TYPE_NONE, &pbitc_onnx_unknown_shape);
+}
+
+/// The values of the node's inputs; NULL for omitted ones. False: out of memory.
+static bool find_inputs(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
+                        const struct pbitc_onnx_place *place, struct pbitc_value **inputs)
+{
+    for (size_t i = 0; i < proto->n_input; i++) {
+        if (!*proto->input[i])
+            continue;
+        if (!pbitc_onnx_find(importer, proto->input[i], &inputs[i]))
+            return false;
+        if (inputs[i] == &pbitc_onnx_omitted) {
+            inputs[i] = NULL;
+            continue;
+        }
+        if (!inputs[i]) {
+            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL,
+                               "input %zu is '%s', which nothing produces", i, proto->input[i]);
+            inputs[i] = find_missing(importer);
+        }
+        if (!inputs[i])
+            return false;
+        inputs[i]->mark = 1;
+    }
+    return true;
+}
+
+/// The values of the node's outputs; NULL for omitted ones. False: out of memory.
+static bool find_outputs(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
+                         struct pbitc_value **outputs)
+{
+    for (size_t i = 0; i < proto->n_output; i++) {
+        if (!*proto->output[i])
+            continue;
+        outputs[i] = pbitc_onnx_find_own(importer, proto->output[i]);
+        // The name belongs to another value, which was noted; what follows is spared the consequences.
+        if (!outputs[i] || outputs[i]->producer || outputs[i]->type != PBITC_TYPE_NONE)
+            outputs[i] = pbitc_onnx_add_value(importer, proto->output[i]);
+        if (!outputs[i])
+            return false;
+    }
+    return true;
+}
+
+static size_t count_given(struct pbitc_value *const *values, size_t count)
+{
+    while (count && !values[count - 1])
+        count--;
+    return count;
+}
+
+/// The inputs of a node with inner graphs must be theirs, one by one, before captures are added to both.
+static void check_inner_inputs(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                               const struct pbitc_node *node, size_t declared)
+{
+    size_t own = pbitc_signature_own_inputs(node);
+    for (const struct pbitc_onnx_scope *inner = importer->scope->opened; inner; inner = inner->sibling)
+        if (inner->graph->input_count + own != declared)
+            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL,
+                               "the inner graph '%s' has %zu inputs, the node gives it %zu",
+                               inner->graph->name, inner->graph->input_count,
+                               declared > own ? declared - own : 0);
+}
+
+/// Checks the inner graphs of a node, and hands in what they have captured.
+static bool finish_control_flow(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
+                                const struct pbitc_onnx_place *place, struct pbitc_node *node)
+{
+    check_inner_inputs(importer, place, node, proto->n_input);
+    for (const char *entry = node->op->attributes; *entry;
+         entry += strcspn(entry, " "), entry += *entry == ' ') {
+        const char *colon = strchr(entry, ':');
+        const char *name = pbitc_arena_copy_string(importer->graph->arena, entry, (size_t)(colon - entry));
+        if (!name)
+            return false;
+        if (colon[1] == 'g' && !pbitc_node_graph(node, name))
+            PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "the node has no inner graph '%s'",
+                               name);
+    }
+    return pbitc_onnx_close_captures(importer, node, proto->n_input);
+}
+
+// ---- after the nodes
 
 static bool upgrade_nodes(struct pbitc_onnx_importer *importer)
 {
@@ -307,12 +247,16 @@ bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer)
     return upgrade_nodes(importer) && pbitc_onnx_widen_floats(importer) && sort_nodes(importer);
 }
 
+// ---- graphs
+
+static bool import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *protos, size_t count);
+
 bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto)
 {
     size_t values = proto->n_input + proto->n_output + proto->n_initializer + proto->n_sparse_initializer;
-    return pbitc_onnx_count(importer, 0, values) && import_initializers(importer, proto) &&
-           import_inputs(importer, proto) && pbitc_onnx_import_nodes(importer, proto->node, proto->n_node) &&
-           import_outputs(importer, proto);
+    return pbitc_onnx_count(importer, 0, values) && pbitc_onnx_import_initializers(importer, proto) &&
+           pbitc_onnx_import_inputs(importer, proto) && import_nodes(importer, proto->node, proto->n_node) &&
+           pbitc_onnx_import_outputs(importer, proto);
 }
 
 /// Decodes an inner graph; the names in it live as long as the importer. *proto is NULL when it was refused.
@@ -344,8 +288,8 @@ void pbitc_onnx_free_decoded(struct pbitc_onnx_importer *importer)
     importer->decoded = NULL;
 }
 
-bool pbitc_onnx_import_inner(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                             const Onnx__AttributeProto *attribute, struct pbitc_node *node)
+static bool import_inner(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                         const Onnx__AttributeProto *attribute, struct pbitc_node *node)
 {
     struct pbitc_graph *outer = importer->graph;
     struct pbitc_onnx_scope *parent = importer->scope;
@@ -364,4 +308,87 @@ bool pbitc_onnx_import_inner(struct pbitc_onnx_importer *importer, const struct 
     bool good = pbitc_onnx_import_graph(importer, proto) && pbitc_onnx_finish_graph(importer);
     pbitc_onnx_leave(importer);
     return good && pbitc_node_set_graph(outer, node, attribute->name, graph);
+}
+
+static bool import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                        const Onnx__NodeProto *proto, const Onnx__FunctionProto *function)
+{
+    bool entered;
+    if (!pbitc_onnx_enter_call(importer, place, proto, function, &entered))
+        return false;
+    return !entered || (import_nodes(importer, function->node, function->n_node) &&
+                        pbitc_onnx_leave_call(importer, place));
+}
+
+static bool import_attributes(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
+                              const struct pbitc_onnx_place *place, struct pbitc_node *node)
+{
+    importer->scope->opened = NULL;
+    if (proto->n_attribute > MAX_ATTRIBUTES) {
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL,
+                           "%zu attributes; no operator has more than %d", proto->n_attribute,
+                           MAX_ATTRIBUTES);
+        return true;
+    }
+    for (size_t i = 0; i < proto->n_attribute; i++) {
+        const Onnx__AttributeProto *inner;
+        if (!pbitc_onnx_import_attribute(importer, place, proto->attribute[i], node, &inner) ||
+            (inner && !import_inner(importer, place, inner, node)))
+            return false;
+    }
+    return !(node->op->flags & PBITC_OPERATOR_CONTROL_FLOW) ||
+           finish_control_flow(importer, proto, place, node);
+}
+
+static bool import_node(struct pbitc_onnx_importer *importer, const struct body *body, size_t index)
+{
+    struct pbitc_graph *graph = importer->graph;
+    const Onnx__NodeProto *proto = body->protos[index];
+    const char *name = body->names[index];
+    struct pbitc_value **inputs = pbitc_arena_allocate(graph->arena, proto->n_input, sizeof(*inputs));
+    struct pbitc_value **outputs = pbitc_arena_allocate(graph->arena, proto->n_output, sizeof(*outputs));
+    const struct pbitc_operator *op;
+    int opset;
+    const Onnx__FunctionProto *function = pbitc_onnx_find_function(importer, proto->domain, proto->op_type);
+    struct pbitc_onnx_place place = {.name = name, .op = proto->op_type};
+    if (!function && !pbitc_onnx_find_contributed(importer, proto, &function))
+        return false;
+    if (!function && !pbitc_onnx_find_attention(importer, proto, &function))
+        return false;
+    Onnx__NodeProto gradient = ONNX__NODE_PROTO__INIT;
+    const Onnx__NodeProto *call = function ? proto : &gradient;
+    if (!function &&
+        !pbitc_onnx_find_gradient(importer, body->protos, body->count, proto, &gradient, &function))
+        return false;
+    if (function)
+        return import_call(importer, &place, call, function);
+    if (!inputs || !outputs || !find_operator(importer, proto, name, &opset, &op))
+        return false;
+    place.opset = opset;
+    if (!find_inputs(importer, proto, &place, inputs) || !find_outputs(importer, proto, outputs))
+        return false;
+    struct pbitc_node *node = pbitc_graph_insert_node(
+        graph, NULL, name, op, inputs, count_given(inputs, proto->n_input), outputs, proto->n_output);
+    if (!node)
+        return false;
+    node->opset = opset;
+    place.name = node->name;
+    return !op || import_attributes(importer, proto, &place, node);
+}
+
+static bool import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *protos, size_t count)
+{
+    struct body body = {.protos = protos, .count = count};
+    size_t values = 0;
+    for (size_t i = 0; i < count; i++)
+        values += protos[i]->n_input + protos[i]->n_output;
+    if (!pbitc_onnx_count(importer, count, values) || !name_nodes(importer, &body))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!import_products(importer, &body, i))
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (!is_constant_node(protos[i]) && !import_node(importer, &body, i))
+            return false;
+    return true;
 }

@@ -58,13 +58,26 @@ struct pbitc_onnx_place {
     int opset;
 };
 
-/// Remembers the status that pbitc_report gave back: note(importer, pbitc_report(...)).
+/// onnx_importer.c. Remembers the status that pbitc_report gave back: note(importer, pbitc_report(...)).
 void pbitc_onnx_note(struct pbitc_onnx_importer *importer, enum pbit_status status);
 
 /// pbitc_report at a place, noted.
 #define PBITC_ONNX_PROBLEM(importer, status, place, remedy, ...)                                             \
     pbitc_onnx_note(importer, pbitc_report((importer)->diagnostics, status, (place)->name, (place)->op,      \
                                            (place)->opset, remedy, __VA_ARGS__))
+
+const char *pbitc_onnx_text(const char *text);           ///< "" for NULL
+const char *pbitc_onnx_plain_domain(const char *domain); ///< the one name of a domain that goes by several
+/// The opset version of a domain in the scope; 0 when it does not declare the domain.
+int pbitc_onnx_find_opset(const struct pbitc_onnx_importer *importer, const char *domain);
+bool pbitc_onnx_is_default_domain(const Onnx__NodeProto *node);
+/// Notes a version of the default domain that is missing or too old or too new, if one of the nodes is of it.
+void pbitc_onnx_check_default_opset(struct pbitc_onnx_importer *importer, const char *where,
+                                    Onnx__NodeProto *const *nodes, size_t count);
+/// Counts nodes and values; false, and noted once, when the model has too many.
+bool pbitc_onnx_count(struct pbitc_onnx_importer *importer, size_t nodes, size_t values);
+/// The same for what the model's header tells, before anything is read: false when it is too much.
+bool pbitc_onnx_check_limits(struct pbitc_onnx_importer *importer);
 
 /// onnx_unpack.c. Decodes the model with a limit on memory; *model is NULL unless PBIT_OK.
 struct pbitc_onnx_memory {
@@ -90,18 +103,6 @@ int pbitc_onnx_open_external(struct pbitc_onnx_importer *importer, const struct 
 /// Reads `count` bytes at `offset`; false when they cannot be had.
 bool pbitc_onnx_read_at(int file, void *bytes, size_t count, uint64_t offset);
 
-/// onnx_import.c.
-const char *pbitc_onnx_text(const char *text);           ///< "" for NULL
-const char *pbitc_onnx_plain_domain(const char *domain); ///< the one name of a domain that goes by several
-/// The opset version of a domain in the scope; 0 when it does not declare the domain.
-int pbitc_onnx_find_opset(const struct pbitc_onnx_importer *importer, const char *domain);
-bool pbitc_onnx_is_default_domain(const Onnx__NodeProto *node);
-/// Notes a version of the default domain that is missing or too old or too new, if one of the nodes is of it.
-void pbitc_onnx_check_default_opset(struct pbitc_onnx_importer *importer, const char *where,
-                                    Onnx__NodeProto *const *nodes, size_t count);
-/// Counts nodes and values; false, and noted once, when the model has too many.
-bool pbitc_onnx_count(struct pbitc_onnx_importer *importer, size_t nodes, size_t values);
-
 /// onnx_scope.c. Names are kept as pointers: they must live as long as the importer.
 extern const struct pbitc_shape pbitc_onnx_unknown_shape;
 extern struct pbitc_value pbitc_onnx_omitted; ///< what a function's input means that the call omits
@@ -119,32 +120,37 @@ struct pbitc_value *pbitc_onnx_find_own(const struct pbitc_onnx_importer *import
 struct pbitc_value *pbitc_onnx_add_value(struct pbitc_onnx_importer *importer, const char *name);
 /// What the name means here; a value of a graph around is captured. *value NULL: nothing.
 bool pbitc_onnx_find(struct pbitc_onnx_importer *importer, const char *name, struct pbitc_value **value);
-/// What the inner graphs of the node have captured becomes their and the node's inputs, after `declared`
-/// others.
-bool pbitc_onnx_close_captures(struct pbitc_onnx_importer *importer, struct pbitc_node *node,
-                               size_t declared);
-
-/// onnx_graph.c. The graph of the model, without nodes' attributes checked; an inner graph is complete after.
-bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
-bool pbitc_onnx_import_inner(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                             const Onnx__AttributeProto *proto, struct pbitc_node *node);
-void pbitc_onnx_free_decoded(struct pbitc_onnx_importer *importer);
-/// Brings the graph's nodes to the newest form and into order.
-bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer);
 /// Notes an empty name or one that the scope knows already; true when the name is good.
 bool pbitc_onnx_check_name(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
                            const char *kind, const char *name);
 /// Stands in for a value that was refused, so that its readers are not reported as well.
 bool pbitc_onnx_add_placeholder(struct pbitc_onnx_importer *importer, const char *name);
+/// What the inner graphs of the node have captured becomes their and the node's inputs, after `declared`
+/// others.
+bool pbitc_onnx_close_captures(struct pbitc_onnx_importer *importer, struct pbitc_node *node,
+                               size_t declared);
 
-/// onnx_node.c. The nodes of a graph or function body.
-bool pbitc_onnx_import_nodes(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *protos,
-                             size_t count);
+/// onnx_declarations.c. What a graph declares beside its nodes. Outputs come after the nodes.
+bool pbitc_onnx_import_initializers(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
+bool pbitc_onnx_import_inputs(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
+bool pbitc_onnx_import_outputs(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
+
+/// onnx_graph.c. The graph of the model; its inner graphs are complete after.
+bool pbitc_onnx_import_graph(struct pbitc_onnx_importer *importer, const Onnx__GraphProto *proto);
+void pbitc_onnx_free_decoded(struct pbitc_onnx_importer *importer);
+/// Brings the graph's nodes to the newest form and into order.
+bool pbitc_onnx_finish_graph(struct pbitc_onnx_importer *importer);
 
 /// onnx_function.c. The model's functions, whose bodies take the place of their calls.
 bool pbitc_onnx_read_functions(struct pbitc_onnx_importer *importer);
 const Onnx__FunctionProto *pbitc_onnx_find_function(const struct pbitc_onnx_importer *importer,
                                                     const char *domain, const char *name);
+/// The scope of the function's body, its inputs bound to the call's, becomes the current one. *entered false:
+/// the call does not fit, which was noted.
+bool pbitc_onnx_enter_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                           const Onnx__NodeProto *call, const Onnx__FunctionProto *function, bool *entered);
+/// After the body's nodes: its outputs become the call's.
+bool pbitc_onnx_leave_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place);
 /// onnx_contributed.c. An operator of ONNX Runtime as a function of standard ones, for this call; *function
 /// NULL: none that we know.
 bool pbitc_onnx_find_contributed(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *call,
@@ -162,12 +168,6 @@ bool pbitc_onnx_function_of_text(struct pbitc_arena *arena, const Onnx__NodeProt
 bool pbitc_onnx_find_gradient(struct pbitc_onnx_importer *importer, Onnx__NodeProto *const *nodes,
                               size_t count, const Onnx__NodeProto *call, Onnx__NodeProto *expanded,
                               const Onnx__FunctionProto **function);
-bool pbitc_onnx_import_call(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                            const Onnx__NodeProto *proto, const Onnx__FunctionProto *function);
-/// In a function body an attribute may refer to one of the call. False: the call does not have it, or a
-/// problem was noted.
-bool pbitc_onnx_resolve_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
-                                  const Onnx__AttributeProto *proto, Onnx__AttributeProto *resolved);
 
 /// onnx_tensor.c. "double", "string", ...: a TensorProto.DataType in words, for messages.
 const char *pbitc_onnx_type_name(int32_t data_type);
@@ -179,16 +179,16 @@ bool pbitc_onnx_tensor_header(struct pbitc_onnx_importer *importer, const struct
 void pbitc_onnx_tensor_data(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
                             const Onnx__TensorProto *proto, struct pbitc_tensor *tensor);
 
-/// onnx_attribute.c. The attributes of a node whose operator is known.
-bool pbitc_onnx_import_attributes(struct pbitc_onnx_importer *importer, const Onnx__NodeProto *proto,
-                                  struct pbitc_node *node);
+/// onnx_attribute.c. An attribute of a node whose operator is known. *inner: the attribute, when it is an
+/// inner graph, which is left to the caller; else NULL.
+bool pbitc_onnx_import_attribute(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                                 const Onnx__AttributeProto *proto, struct pbitc_node *node,
+                                 const Onnx__AttributeProto **inner);
 /// The constant that a Constant node stands for, as a value of the graph called `name`; *value is NULL when
 /// it was refused.
 bool pbitc_onnx_import_constant_node(struct pbitc_onnx_importer *importer,
                                      const struct pbitc_onnx_place *place, const Onnx__NodeProto *proto,
                                      const char *name, struct pbitc_value **value);
-/// The type of an attribute, also where old files leave it out.
-int32_t pbitc_onnx_attribute_type(const Onnx__AttributeProto *proto);
 
 /// onnx_unknown.c. Collects the operators that we do not have, and reports each once with all its nodes.
 bool pbitc_onnx_add_unknown(struct pbitc_onnx_importer *importer, const char *domain, const char *op,

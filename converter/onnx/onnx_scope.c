@@ -73,6 +73,25 @@ struct pbitc_value *pbitc_onnx_add_value(struct pbitc_onnx_importer *importer, c
                  : NULL;
 }
 
+bool pbitc_onnx_add_placeholder(struct pbitc_onnx_importer *importer, const char *name)
+{
+    struct pbitc_value *value = pbitc_onnx_add_value(importer, name);
+    return value && pbitc_onnx_bind(importer, name, value);
+}
+
+bool pbitc_onnx_check_name(struct pbitc_onnx_importer *importer, const struct pbitc_onnx_place *place,
+                           const char *kind, const char *name)
+{
+    if (!name || !*name)
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL, "%s without a name", kind);
+    else if (pbitc_onnx_find_own(importer, name))
+        PBITC_ONNX_PROBLEM(importer, PBIT_ERROR_FORMAT, place, NULL,
+                           "%s '%s' has the name of another value; names must be unique", kind, name);
+    else
+        return true;
+    return false;
+}
+
 /// The value of the inner graph that stands for one of the graph around it.
 static bool capture(struct pbitc_onnx_scope *scope, const char *name, struct pbitc_value *outer,
                     struct pbitc_value **value)
