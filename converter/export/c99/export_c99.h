@@ -10,7 +10,7 @@
 const char *pbitc_firmware_prefix_problem(const char *prefix);
 
 /// A prefix from the name of the .pbit file: what no identifier may hold becomes '_'.
-void pbitc_firmware_default_prefix(const char *path, char prefix[PBITC_FIRMWARE_PREFIX]);
+void pbitc_firmware_default_prefix(const char *path, char prefix[PBITC_EXPORT_PREFIX]);
 
 /// Writes the folder, or nothing: it is made beside its place and renamed when it is complete. Errors: IO
 /// (also when the path exists), MEMORY, STOPPED, INTERNAL.

@@ -5,20 +5,19 @@
 
 #include "converter/export/c99/firmware_plan.h"
 #include "converter/export/folder.h"
+#include "converter/export/prefix.h"
 
 #include <stdint.h>
 #include <stdio.h>
-
-enum { PBITC_FIRMWARE_PREFIX = 48 };
 
 /// What is exported.
 struct pbitc_firmware {
     const struct pbit_model *model;
     const struct pbitc_firmware_plan *plan;
-    char name[PBITC_FIRMWARE_PREFIX];   ///< of functions and files
-    char macros[PBITC_FIRMWARE_PREFIX]; ///< the same in capitals
-    uint32_t draws, samples;            ///< m of NAME_run; largest T
-    const char *model_hash;             ///< pbitc_hash_text of the .pbit file
+    char name[PBITC_EXPORT_PREFIX];   ///< of functions and files
+    char macros[PBITC_EXPORT_PREFIX]; ///< the same in capitals
+    uint32_t draws, samples;          ///< m of NAME_run; largest T
+    const char *model_hash;           ///< pbitc_hash_text of the .pbit file
     const char *version;
 };
 

@@ -8,62 +8,32 @@
 
 // ---- names
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_keyword(const char *word)
-{
-    static const char words[] =
-        " alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const "
-        "constexpr "
-        "const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern "
-        "false "
-        "float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr "
-        "operator or "
-        "or_eq private protected public register reinterpret_cast restrict return short signed sizeof static "
-        "static_assert static_cast struct switch template this thread_local throw true try typedef typeid "
-        "typename "
-        "union unsigned using virtual void volatile wchar_t while xor xor_eq ";
-    char padded[PBITC_FIRMWARE_PREFIX + 2];
-    snprintf(padded, sizeof(padded), " %s ", word);
-    return strstr(words, padded) != NULL;
-}
+static const char keywords[] =
+    " alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const "
+    "constexpr const_cast continue decltype default delete do double dynamic_cast else enum explicit "
+    "export extern false float for friend goto if inline int long main mutable namespace new noexcept "
+    "not not_eq nullptr operator or or_eq private protected public register reinterpret_cast restrict "
+    "return short signed sizeof static static_assert static_cast struct switch template this "
+    "thread_local throw true try typedef typeid typename union unsigned using virtual void volatile "
+    "wchar_t while xor xor_eq ";
 
 const char *pbitc_firmware_prefix_problem(const char *prefix)
 {
-    size_t length = strlen(prefix);
-    for (size_t i = 0; i < length; i++)
-        if (!is_letter(prefix[i]) && !is_digit(prefix[i]))
-            return "it may hold letters, digits and '_' only";
-    if (!length || !is_letter(prefix[0]))
-        return "it must begin with a letter";
+    const char *problem = pbitc_prefix_problem(prefix);
+    if (problem)
+        return problem;
     if (prefix[0] == '_')
         return "names that begin with '_' are reserved";
-    if (length >= PBITC_FIRMWARE_PREFIX)
-        return "it is longer than 47 characters";
-    if (is_keyword(prefix))
+    if (pbitc_prefix_is_among(prefix, keywords))
         return "it is a keyword of C or C++";
     if (strncmp(prefix, "pbit_", 5) == 0 || strcmp(prefix, "pbit") == 0)
         return "pbit is the prefix of the runtime's own files";
     return NULL;
 }
 
-void pbitc_firmware_default_prefix(const char *path, char prefix[PBITC_FIRMWARE_PREFIX])
+void pbitc_firmware_default_prefix(const char *path, char prefix[PBITC_EXPORT_PREFIX])
 {
-    const char *name = pbitc_path_name(path), *dot = strrchr(name, '.');
-    size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (length > PBITC_FIRMWARE_PREFIX - 1)
-        length = PBITC_FIRMWARE_PREFIX - 1;
-    for (size_t i = 0; i < length; i++)
-        prefix[i] = is_letter(name[i]) || is_digit(name[i]) ? name[i] : '_';
-    prefix[length] = 0;
+    pbitc_prefix_of_path(path, prefix);
     if (pbitc_firmware_prefix_problem(prefix))
         strcpy(prefix, "network");
 }
@@ -123,7 +93,7 @@ static enum pbit_status make_files(const void *state, struct pbitc_folder *folde
     };
     enum pbit_status status = PBIT_OK;
     for (size_t i = 0; i < sizeof(generated) / sizeof(*generated) && status == PBIT_OK; i++) {
-        char name[PBITC_FIRMWARE_PREFIX + 16];
+        char name[PBITC_EXPORT_PREFIX + 16];
         const char *rest = strstr(generated[i].format, "%s");
         snprintf(name, sizeof(name), "%s%s", rest ? firmware->name : "",
                  rest ? rest + 2 : generated[i].format);

@@ -8,7 +8,7 @@
 const char *pbitc_verilog_prefix_problem(const char *prefix);
 
 /// A name from that of the .pbit file: what no identifier may hold becomes '_'.
-void pbitc_verilog_default_prefix(const char *path, char prefix[PBITC_VERILOG_PREFIX]);
+void pbitc_verilog_default_prefix(const char *path, char prefix[PBITC_EXPORT_PREFIX]);
 
 /// Writes the folder, or nothing. Errors: IO (also when the path exists), MEMORY, STOPPED, INTERNAL.
 enum pbit_status pbitc_verilog_write_folder(const struct pbitc_verilog *design, const char *path,

@@ -3,11 +3,12 @@
 #define PBITC_VERILOG_H
 
 #include "converter/export/folder.h"
+#include "converter/export/prefix.h"
 #include "converter/export/verilog/verilog_plan.h"
 
 #include <stdio.h>
 
-enum { PBITC_VERILOG_PREFIX = 48, PBITC_VERILOG_SAMPLES = 64 };
+enum { PBITC_VERILOG_SAMPLES = 64 };
 
 /// The golden vectors: each image at each T of the list.
 struct pbitc_verilog_vectors {
@@ -24,8 +25,8 @@ struct pbitc_verilog {
     const struct pbit_model *model;
     const struct pbitc_verilog_plan *plan;
     const struct pbitc_verilog_vectors *vectors;
-    char name[PBITC_VERILOG_PREFIX]; ///< of the top module and the files
-    const char *model_hash;          ///< pbitc_hash_text of the .pbit file
+    char name[PBITC_EXPORT_PREFIX]; ///< of the top module and the files
+    const char *model_hash;         ///< pbitc_hash_text of the .pbit file
     const char *version;
     double clock_mhz; ///< that the constraints ask for
 };
@@ -49,7 +50,7 @@ void pbitc_verilog_write_stage(const struct pbitc_verilog *design, uint32_t stag
 enum pbit_status pbitc_verilog_add_memories(const struct pbitc_verilog *design, struct pbitc_folder *folder);
 
 /// "NAME_STAGE_WHAT.mem"
-enum { PBITC_VERILOG_MEMORY_NAME = PBITC_VERILOG_PREFIX + 40 };
+enum { PBITC_VERILOG_MEMORY_NAME = PBITC_EXPORT_PREFIX + 40 };
 const char *pbitc_verilog_memory_name(const struct pbitc_verilog *design, uint32_t stage, const char *what,
                                       char name[PBITC_VERILOG_MEMORY_NAME]);
 

@@ -7,60 +7,29 @@
 
 // ---- names
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /// Verilog-2001, and the words of SystemVerilog that tools take for keywords in .v files too.
-static bool is_keyword(const char *word)
-{
-    static const char words[] = " always and assign automatic begin bit bool buf bufif0 bufif1 byte case "
-                                "casex casez cell chandle class cmos "
-                                "config const constraint cover deassign default defparam design disable do "
-                                "edge else end endcase endconfig "
-                                "endfunction endgenerate endmodule endprimitive endspecify endtable endtask "
-                                "enum event export extends extern "
-                                "final for force foreach forever fork function generate genvar global highz0 "
-                                "highz1 if ifnone import incdir "
-                                "include initial inout input instance int integer interface join large let "
-                                "liblist library local localparam "
-                                "logic longint macromodule matches medium modport module nand negedge new "
-                                "nmos nor noshowcancelled not "
-                                "notif0 notif1 null or output package packed parameter pmos posedge "
-                                "primitive priority program property "
-                                "protected pull0 pull1 pulldown pullup pulsestyle_ondetect "
-                                "pulsestyle_onevent pure rand randc rcmos real "
-                                "realtime ref reg release repeat restrict return rnmos rpmos rtran rtranif0 "
-                                "rtranif1 scalared sequence "
-                                "shortint shortreal showcancelled signed small specify specparam static "
-                                "string strong strong0 strong1 struct "
-                                "super supply0 supply1 table tagged task this throughout time timeprecision "
-                                "timeunit tran tranif0 tranif1 "
-                                "tri tri0 tri1 triand trior trireg type typedef union unique unsigned use "
-                                "uwire var vectored virtual void "
-                                "wait wand weak weak0 weak1 while wildcard wire with within wor xnor xor ";
-    char padded[PBITC_VERILOG_PREFIX + 2];
-    snprintf(padded, sizeof(padded), " %s ", word);
-    return strstr(words, padded) != NULL;
-}
+static const char keywords[] =
+    " always and assign automatic begin bit bool buf bufif0 bufif1 byte case casex casez cell chandle "
+    "class cmos config const constraint cover deassign default defparam design disable do edge else end "
+    "endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable endtask enum "
+    "event export extends extern final for force foreach forever fork function generate genvar global "
+    "highz0 highz1 if ifnone import incdir include initial inout input instance int integer interface "
+    "join large let liblist library local localparam logic longint macromodule matches medium modport "
+    "module nand negedge new nmos nor noshowcancelled not notif0 notif1 null or output package packed "
+    "parameter pmos posedge primitive priority program property protected pull0 pull1 pulldown pullup "
+    "pulsestyle_ondetect pulsestyle_onevent pure rand randc rcmos real realtime ref reg release repeat "
+    "restrict return rnmos rpmos rtran rtranif0 rtranif1 scalared sequence shortint shortreal "
+    "showcancelled signed small specify specparam static string strong strong0 strong1 struct super "
+    "supply0 supply1 table tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 "
+    "tri tri0 tri1 triand trior trireg type typedef union unique unsigned use uwire var vectored "
+    "virtual void wait wand weak weak0 weak1 while wildcard wire with within wor xnor xor ";
 
 const char *pbitc_verilog_prefix_problem(const char *prefix)
 {
-    size_t length = strlen(prefix);
-    for (size_t i = 0; i < length; i++)
-        if (!is_letter(prefix[i]) && !is_digit(prefix[i]))
-            return "it may hold letters, digits and '_' only";
-    if (!length || is_digit(prefix[0]))
-        return "it must begin with a letter";
-    if (length >= PBITC_VERILOG_PREFIX)
-        return "it is longer than 47 characters";
-    if (is_keyword(prefix))
+    const char *problem = pbitc_prefix_problem(prefix);
+    if (problem)
+        return problem;
+    if (pbitc_prefix_is_among(prefix, keywords))
         return "it is a keyword of Verilog or SystemVerilog";
     if (strncmp(prefix, "pbit_", 5) == 0 || strncmp(prefix, "mac_", 4) == 0 ||
         strncmp(prefix, "lfsr_", 5) == 0)
@@ -68,15 +37,9 @@ const char *pbitc_verilog_prefix_problem(const char *prefix)
     return NULL;
 }
 
-void pbitc_verilog_default_prefix(const char *path, char prefix[PBITC_VERILOG_PREFIX])
+void pbitc_verilog_default_prefix(const char *path, char prefix[PBITC_EXPORT_PREFIX])
 {
-    const char *name = pbitc_path_name(path), *dot = strrchr(name, '.');
-    size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
-    if (length > PBITC_VERILOG_PREFIX - 1)
-        length = PBITC_VERILOG_PREFIX - 1;
-    for (size_t i = 0; i < length; i++)
-        prefix[i] = is_letter(name[i]) || is_digit(name[i]) ? name[i] : '_';
-    prefix[length] = 0;
+    pbitc_prefix_of_path(path, prefix);
     if (pbitc_verilog_prefix_problem(prefix))
         strcpy(prefix, "network");
 }
@@ -142,7 +105,7 @@ static enum pbit_status add_generated(const struct pbitc_verilog *design, struct
         {"ice40.pcf", write_pcf},
         {"ecp5.lpf", write_lpf},
     };
-    char top[PBITC_VERILOG_PREFIX + 16];
+    char top[PBITC_EXPORT_PREFIX + 16];
     snprintf(top, sizeof(top), "rtl/%s.v", design->name);
     struct file file = {.design = design, .write = pbitc_verilog_write_top};
     enum pbit_status status = pbitc_folder_print(folder, top, print_file, &file);
