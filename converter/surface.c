@@ -1,6 +1,7 @@
 #include "converter/surface.h"
 
 #include "converter/data/readers.h"
+#include "converter/report/report_tally.h"
 #include "converter/surface_run.h"
 #include "passes/operators/operator_support.h"
 #include "runtime/format.h"
@@ -192,29 +193,15 @@ static bool make_worker(struct pbitc_surface_worker *worker,
     return good && make_counters(worker, measurement->report, measurement->request->batch);
 }
 
-static void add_tally(struct pbitc_tally *sum, const struct pbitc_tally *tally, size_t seeds)
-{
-    for (size_t seed = 0; seed < seeds; seed++)
-        sum->correct[seed] += tally->correct[seed];
-    sum->agreed += tally->agreed;
-    sum->passes += tally->passes;
-    sum->kept += tally->kept;
-    for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
-        sum->bins[i].count += tally->bins[i].count;
-        sum->bins[i].correct += tally->bins[i].correct;
-        sum->bins[i].confidence += tally->bins[i].confidence;
-    }
-}
-
 static void add_worker(struct pbitc_accuracy_report *report, const struct pbitc_surface_worker *worker)
 {
     for (size_t i = 0; i < report->cell_count; i++)
-        add_tally(&report->cells[i].tally, &worker->tallies[i], report->seed_count);
+        pbitc_tally_add(&report->cells[i].tally, &worker->tallies[i], report->seed_count);
     for (size_t i = 0; i < report->twin_count; i++)
-        add_tally(&report->twins[i].tally, &worker->tallies[report->cell_count + i], 1);
+        pbitc_tally_add(&report->twins[i].tally, &worker->tallies[report->cell_count + i], 1);
     for (size_t i = 0; i < report->stop_count; i++)
-        add_tally(&report->stops[i].tally, &worker->tallies[report->cell_count + report->twin_count + i],
-                  report->seed_count);
+        pbitc_tally_add(&report->stops[i].tally,
+                        &worker->tallies[report->cell_count + report->twin_count + i], report->seed_count);
     for (size_t i = 0; i < report->layer_count; i++) {
         report->layers[i].elements += worker->counted[i].elements;
         report->layers[i].level_sum += worker->counted[i].sum;

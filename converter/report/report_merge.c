@@ -1,6 +1,7 @@
 #include "converter/report/report_merge.h"
 
 #include "converter/data/readers.h"
+#include "converter/report/report_tally.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -119,16 +120,7 @@ static enum pbit_status check_parts(const struct pbitc_report_part *parts, size_
 static void add_tally(struct pbitc_tally *sum, const struct pbitc_accuracy_cell *cell, size_t images)
 {
     const struct pbitc_tally *tally = &cell->tally;
-    for (size_t seed = 0; seed < cell->seeds; seed++)
-        sum->correct[seed] += tally->correct[seed];
-    sum->agreed += tally->agreed;
-    sum->passes += tally->passes;
-    sum->kept += tally->kept;
-    for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
-        sum->bins[i].count += tally->bins[i].count;
-        sum->bins[i].correct += tally->bins[i].correct;
-        sum->bins[i].confidence += tally->bins[i].confidence;
-    }
+    pbitc_tally_add(sum, tally, cell->seeds);
     for (size_t i = 0; i < images; i++)
         sum->correct_by_image[i] = (uint16_t)(sum->correct_by_image[i] + tally->correct_by_image[i]);
 }

@@ -77,3 +77,17 @@ enum pbitc_tally_result pbitc_tally_decode(const struct pbitc_accuracy_report *r
     free(fields.bytes);
     return good ? PBITC_TALLY_READ : PBITC_TALLY_MALFORMED;
 }
+
+void pbitc_tally_add(struct pbitc_tally *sum, const struct pbitc_tally *tally, size_t seeds)
+{
+    for (size_t seed = 0; seed < seeds; seed++)
+        sum->correct[seed] += tally->correct[seed];
+    sum->agreed += tally->agreed;
+    sum->passes += tally->passes;
+    sum->kept += tally->kept;
+    for (int i = 0; i < PBITC_CALIBRATION_BINS; i++) {
+        sum->bins[i].count += tally->bins[i].count;
+        sum->bins[i].correct += tally->bins[i].correct;
+        sum->bins[i].confidence += tally->bins[i].confidence;
+    }
+}
