@@ -216,12 +216,15 @@ static enum pbit_status locate(const struct pbitc_evaluation *evaluation, const 
 }
 
 /// Dimensions of the indices but the last, then those of the data that tuples do not name.
-static enum pbit_status shape_of_slices(struct pbitc_evaluation *evaluation, const struct tuples *tuples,
-                                        struct pbitc_shape *shape)
+static enum pbit_status shape_of_slices(struct pbitc_evaluation *evaluation, struct pbitc_shape *shape)
 {
-    const struct pbitc_shape *data = &evaluation->inputs[0]->shape, *indices = &evaluation->inputs[1]->shape;
-    int first = tuples->batch + tuples->length, rank = indices->rank - 1 + data->rank - first;
+    struct tuples tuples;
+    enum pbit_status status = read_tuples(evaluation, &tuples);
     *shape = (struct pbitc_shape){.rank = 0};
+    if (status)
+        return status;
+    const struct pbitc_shape *data = &evaluation->inputs[0]->shape, *indices = &evaluation->inputs[1]->shape;
+    int first = tuples.batch + tuples.length, rank = indices->rank - 1 + data->rank - first;
     if (rank > PBITC_MAX_RANK)
         return PBITC_REFUSE(evaluation, NULL, "a rank of %d; at most %d are supported", rank, PBITC_MAX_RANK);
     for (int i = 0; i < indices->rank - 1; i++)
@@ -233,11 +236,8 @@ static enum pbit_status shape_of_slices(struct pbitc_evaluation *evaluation, con
 
 enum pbit_status infer_gather_nd(struct pbitc_evaluation *evaluation)
 {
-    struct tuples tuples;
-    struct pbitc_shape shape = {.rank = 0};
-    enum pbit_status status = read_tuples(evaluation, &tuples);
-    if (!status)
-        status = shape_of_slices(evaluation, &tuples, &shape);
+    struct pbitc_shape shape;
+    enum pbit_status status = shape_of_slices(evaluation, &shape);
     pbitc_set_output(evaluation, 0, evaluation->inputs[0]->type, &shape);
     return status;
 }
@@ -262,11 +262,8 @@ enum pbit_status evaluate_gather_nd(struct pbitc_evaluation *evaluation)
 
 enum pbit_status infer_scatter_nd(struct pbitc_evaluation *evaluation)
 {
-    struct tuples tuples;
-    struct pbitc_shape shape = {.rank = 0};
-    enum pbit_status status = read_tuples(evaluation, &tuples);
-    if (!status)
-        status = shape_of_slices(evaluation, &tuples, &shape);
+    struct pbitc_shape shape;
+    enum pbit_status status = shape_of_slices(evaluation, &shape);
     return status ? status : require_updates(evaluation, &shape);
 }
 
