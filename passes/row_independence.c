@@ -17,23 +17,6 @@ static const struct pbitc_tensor *at_three(const struct pbitc_row_analysis *anal
     return &analysis->three.tensors[value->index];
 }
 
-int pbitc_growing_axis(const struct pbitc_row_analysis *analysis, const struct pbitc_value *value)
-{
-    const struct pbitc_shape *two = &at_two(analysis, value)->shape,
-                             *three = &at_three(analysis, value)->shape;
-    int axis = PBITC_ROWS_SAME;
-    if (two->rank < 0 || two->rank != three->rank)
-        return PBITC_ROWS_MIXED;
-    for (int d = 0; d < two->rank; d++) {
-        if (two->dims[d] == three->dims[d])
-            continue;
-        if (axis != PBITC_ROWS_SAME || two->dims[d] % 2 || two->dims[d] / 2 * 3 != three->dims[d])
-            return PBITC_ROWS_MIXED;
-        axis = d;
-    }
-    return axis;
-}
-
 static bool same_bytes(const struct pbitc_tensor *a, const struct pbitc_tensor *b)
 {
     return a->type == b->type && pbitc_shape_equal(&a->shape, &b->shape) &&

@@ -10,6 +10,23 @@ static const struct pbitc_tensor *at_two(const struct pbitc_row_analysis *analys
     return &analysis->two.tensors[value->index];
 }
 
+int pbitc_growing_axis(const struct pbitc_row_analysis *analysis, const struct pbitc_value *value)
+{
+    const struct pbitc_shape *two = &at_two(analysis, value)->shape;
+    const struct pbitc_shape *three = &analysis->three.tensors[value->index].shape;
+    int axis = PBITC_ROWS_SAME;
+    if (two->rank < 0 || two->rank != three->rank)
+        return PBITC_ROWS_MIXED;
+    for (int d = 0; d < two->rank; d++) {
+        if (two->dims[d] == three->dims[d])
+            continue;
+        if (axis != PBITC_ROWS_SAME || two->dims[d] % 2 || two->dims[d] / 2 * 3 != three->dims[d])
+            return PBITC_ROWS_MIXED;
+        axis = d;
+    }
+    return axis;
+}
+
 static int64_t before(const struct pbitc_shape *shape, int axis)
 {
     return pbitc_extent(shape, 0, axis);
