@@ -54,6 +54,19 @@ static double energy_of(const struct pbitc_energy_budget *budget, uint32_t draws
                               budget->samples);
 }
 
+/// Bits of weights by layer, which draws have no part in.
+static enum pbit_status choose_bits(struct pbitc_conversion *conversion, struct pbitc_energy_budget *budget)
+{
+    struct pbitc_converted converted;
+    budget->sized = pbitc_graph_clone(conversion->model.graph);
+    if (!budget->sized)
+        return pbitc_report_memory(conversion->diagnostics);
+    enum pbit_status status = pbitc_conversion_run(conversion, conversion->arguments, budget->sized,
+                                                   conversion->dataset->images, true, &converted);
+    conversion->choices = converted.choices;
+    return status;
+}
+
 static enum pbit_status find_network(const struct pbitc_conversion *conversion,
                                      struct pbitc_energy_budget *budget)
 {
@@ -110,6 +123,8 @@ enum pbit_status pbitc_energy_budget_open(struct pbitc_conversion *conversion,
         return pbitc_report_memory(conversion->diagnostics);
     enum pbit_status status = pbitc_energy_constants_choose(
         arguments->preset, arguments->constants, budget->arena, conversion->diagnostics, &budget->constants);
+    if (status == PBIT_OK && arguments->size_budget)
+        status = choose_bits(conversion, budget);
     if (status == PBIT_OK)
         status = find_network(conversion, budget);
     return status == PBIT_OK ? choose_draws(conversion, budget) : status;
@@ -118,6 +133,7 @@ enum pbit_status pbitc_energy_budget_open(struct pbitc_conversion *conversion,
 void pbitc_energy_budget_close(struct pbitc_energy_budget *budget)
 {
     pbitc_arena_destroy(budget->arena);
+    pbitc_graph_destroy(budget->sized);
 }
 
 // ---- size

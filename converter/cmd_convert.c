@@ -379,10 +379,9 @@ static bool check_together(const struct pbitc_convert_arguments *arguments)
         mistake = "--size-budget needs the images of --calibrate";
     else if (arguments->size_budget && arguments->weights)
         mistake = "--size-budget chooses the bits: leave out --weights";
-    else if (arguments->size_budget && (arguments->target_text || arguments->energy_budget_text))
-        mistake =
-            "--size-budget goes alone or with --draw-budget: write its recipe (--write-recipe), and give "
-            "that to the other";
+    else if (arguments->size_budget && arguments->target_text)
+        mistake = "--size-budget and --target-drop exclude each other: write the recipe of one "
+                  "(--write-recipe), and give that to the other";
     else if (arguments->target_text &&
              (arguments->draws || arguments->draw_budget_text || arguments->energy_budget_text))
         mistake = "--target-drop chooses the draws: leave out --draws, --draw-budget and --energy-budget";

@@ -141,6 +141,7 @@ enum pbit_status pbitc_conversion_run(const struct pbitc_conversion *conversion,
     struct pbitc_context context = {
         .options = &options,
         .calibration = &calibration,
+        .layer_choices = conversion->choices,
         .metadata = metadata,
         .diagnostics = conversion->diagnostics,
         // A bar would run into what the passes print.

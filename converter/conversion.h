@@ -32,18 +32,19 @@ struct pbitc_conversion {
     const char *path; ///< of the model
     struct pbitc_model_file model;
     struct pbitc_recipe recipe;
-    struct pbitc_dataset *dataset; ///< of the calibration images; NULL: none
-    float *values;                 ///< [images][elements], preprocessed
-    uint64_t without;              ///< pbitc_options
-    bool lacks_images;             ///< nothing says the ranges of the model's values
+    struct pbitc_dataset *dataset;      ///< of the calibration images; NULL: none
+    float *values;                      ///< [images][elements], preprocessed
+    uint64_t without;                   ///< pbitc_options
+    struct pbitc_layer_choice *choices; ///< of another run, which this one keeps; it may add to them
+    bool lacks_images;                  ///< nothing says the ranges of the model's values
 };
 
 /// Borrowed from the graph's arena.
 struct pbitc_converted {
     const uint8_t *file; ///< the .pbit bytes
     size_t bytes;
-    const struct pbitc_layer_choice *choices; ///< what allocate-draws and allocate-bits chose
-    const struct pbitc_blame_line *blame;     ///< what --blame found
+    struct pbitc_layer_choice *choices;   ///< what allocate-draws and allocate-bits chose
+    const struct pbitc_blame_line *blame; ///< what --blame found
 };
 
 /// Runs the passes over `graph` with `arguments`, calibrated on the first `images` images. `quiet`: nothing

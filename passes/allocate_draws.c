@@ -263,11 +263,13 @@ static enum pbit_status measure_shares(void *state, double *error)
                                           : pbitc_out_of_memory(allocation->context);
 }
 
-/// Draws become factors of m in the context of the real graph.
+/// Draws become factors of m in the context of the real graph, and join what was chosen before.
 static enum pbit_status keep(const struct allocation *allocation, struct pbitc_graph *graph,
                              struct pbitc_context *context)
 {
     struct pbitc_layer_choice **end = &context->layer_choices;
+    while (*end)
+        end = &(*end)->next;
     PBITC_FOR_EACH_NODE(node, allocation->graph)
     {
         const struct group *group =
@@ -349,8 +351,11 @@ enum pbit_status pbitc_allocate_draws(struct pbitc_graph *graph, struct pbitc_co
     (void)changed; // what is chosen stands in the context
     const struct pbitc_options *options = context->options;
     double mean = options->budget.mean;
-    if (!(mean > 0) || context->layer_choices || context->calibration->images == 0)
+    if (!(mean > 0) || context->calibration->images == 0)
         return PBIT_OK;
+    for (const struct pbitc_layer_choice *choice = context->layer_choices; choice; choice = choice->next)
+        if (choice->draws > 0)
+            return PBIT_OK;
     struct pbitc_options quiet = pbitc_quiet_options(options);
     quiet.samples = 1;
     quiet.draws = (uint32_t)fmin(fmax(round(mean), 1), PBIT_DRAWS_LIMIT);
