@@ -40,8 +40,9 @@ static void print_port(const char *what, const struct pbit_port *port)
 {
     printf("%-12s", what);
     pbitc_terminal_name(stdout, port->name, 0);
-    printf(": %" PRIu32 "x%" PRIu32 "x%" PRIu32 " (height, width, channels)%s\n", port->height, port->width,
-           port->channels, port->softmax ? ", softmax follows" : "");
+    const char *ending = pbitc_port_ending(port);
+    printf(": %" PRIu32 "x%" PRIu32 "x%" PRIu32 " (height, width, channels)%s%s%s\n", port->height,
+           port->width, port->channels, ending ? ", " : "", ending ? ending : "", ending ? " follows" : "");
 }
 
 static void print_layer(const struct pbit_layer *layer, size_t width)
@@ -124,6 +125,7 @@ static void write_port(struct pbitc_json *json, const struct pbit_port *port)
     pbitc_json_integer(json, "channels", port->channels);
     pbitc_json_bool(json, "channels_last", port->channels_last);
     pbitc_json_bool(json, "softmax", port->softmax);
+    pbitc_json_bool(json, "log_softmax", port->log_softmax);
     pbitc_json_close_object(json);
 }
 

@@ -64,6 +64,11 @@ void pbitc_model_file_close(struct pbitc_model_file *file)
     *file = (struct pbitc_model_file){.bytes = NULL};
 }
 
+const char *pbitc_port_ending(const struct pbit_port *port)
+{
+    return port->softmax ? "Softmax" : port->log_softmax ? "LogSoftmax" : NULL;
+}
+
 const char *pbitc_operation_name(enum pbit_operation_kind kind)
 {
     static const char *const names[] = {

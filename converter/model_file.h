@@ -21,6 +21,8 @@ enum pbit_status pbitc_model_file_open(struct pbitc_model_file *file, const char
                                        struct pbitc_diagnostics *diagnostics);
 void pbitc_model_file_close(struct pbitc_model_file *file); ///< accepts a zeroed one
 
+/// "Softmax" or "LogSoftmax", when the ONNX model applies it to this output; else NULL.
+const char *pbitc_port_ending(const struct pbit_port *port);
 /// "conv", "neuron", ...
 const char *pbitc_operation_name(enum pbit_operation_kind kind);
 

@@ -19,8 +19,8 @@ static struct pbitc_shape output_shape(const struct pbit_port *port, size_t rows
     return shape;
 }
 
-/// Softmax over the elements of one image, which the runtime leaves to its caller.
-static void apply_softmax(float *values, size_t elements)
+/// Softmax or LogSoftmax over the elements of one image, which the runtime leaves to its caller.
+static void apply_softmax(float *values, size_t elements, bool logarithm)
 {
     float largest = values[0];
     double sum = 0;
@@ -28,22 +28,10 @@ static void apply_softmax(float *values, size_t elements)
         largest = fmaxf(largest, values[i]);
     for (size_t i = 0; i < elements; i++)
         sum += exp((double)(values[i] - largest));
-    for (size_t i = 0; i < elements; i++)
-        values[i] = (float)(exp((double)(values[i] - largest)) / sum);
-}
-
-/// The file says that Softmax follows, not over which axis: with one axis there is no doubt.
-static enum pbit_status check_softmax(struct pbitc_run_job *job, const struct pbit_model *model)
-{
-    enum pbit_status status = PBIT_OK;
-    for (uint32_t i = 0; i < model->output_count; i++) {
-        struct pbit_port port = pbit_model_output(model, i);
-        if (port.softmax && port.elements != port.channels)
-            status = pbitc_report(job->diagnostics, PBIT_ERROR_UNSUPPORTED, port.name, NULL, 0,
-                                  "convert the model without its last Softmax",
-                                  "ends in a Softmax over one of several axes, which the file does not tell");
+    for (size_t i = 0; i < elements; i++) {
+        double above = (double)(values[i] - largest);
+        values[i] = (float)(logarithm ? above - log(sum) : exp(above) / sum);
     }
-    return status;
 }
 
 /// Buffers for one image at a time.
@@ -97,8 +85,8 @@ static enum pbit_status run_image(struct pbitc_run_job *job, const struct pbit_m
         struct pbit_port port = pbit_model_output(model, i);
         float *values = (float *)job->outputs[i].data + row * port.elements;
         pbit_output_float(model, i, image->sums[i], run.samples, values);
-        if (port.softmax)
-            apply_softmax(values, port.elements);
+        if (port.softmax || port.log_softmax)
+            apply_softmax(values, port.elements, port.log_softmax);
     }
     return PBIT_OK;
 }
@@ -147,8 +135,6 @@ enum pbit_status pbitc_run_pbit(struct pbitc_run_job *job, const struct pbitc_mo
         job->output_names[i] = pbit_model_output(model, i).name;
     enum pbit_status status =
         pbitc_model_file_check_budget(file, job->arguments->draws, job->arguments->samples, job->diagnostics);
-    if (status == PBIT_OK)
-        status = check_softmax(job, model);
     if (status == PBIT_OK)
         status = pbitc_run_load_inputs(job, names);
     for (uint32_t i = 0; i < model->input_count && status == PBIT_OK; i++)

@@ -80,8 +80,7 @@ static bool is_graph_output(const struct pbitc_graph *graph, const struct pbitc_
 static void lower_node(struct pbitc_lowering *lowering, const struct pbitc_node *node)
 {
     const struct pbitc_placement *output = &lowering->placements[node->outputs[0]->index];
-    bool final_softmax = pbitc_node_is(node, PBITC_OP_Softmax) &&
-                         is_graph_output(lowering->graph, node->outputs[0]) &&
+    bool final_softmax = pbitc_is_softmax(node) && is_graph_output(lowering->graph, node->outputs[0]) &&
                          pbitc_graph_use_count(lowering->graph, node->outputs[0]) == 1;
     if (final_softmax)
         return; // a flag of the output
@@ -141,14 +140,18 @@ static void lower_inputs(struct pbitc_lowering *lowering)
     lowering->program->input_count = (uint32_t)graph->input_count;
 }
 
+static uint32_t output_flags(const struct pbitc_node *producer)
+{
+    return pbitc_node_is(producer, PBITC_OP_Softmax)      ? PBIT_OUTPUT_SOFTMAX
+           : pbitc_node_is(producer, PBITC_OP_LogSoftmax) ? PBIT_OUTPUT_LOG_SOFTMAX
+                                                          : 0;
+}
+
 static void lower_outputs(struct pbitc_lowering *lowering)
 {
     struct pbitc_graph *graph = lowering->graph;
     for (size_t i = 0; i < graph->output_count; i++) {
-        const struct pbitc_value *output = graph->outputs[i], *made = output;
-        bool softmax = pbitc_node_is(output->producer, PBITC_OP_Softmax);
-        if (softmax)
-            made = output->producer->inputs[0];
+        const struct pbitc_value *output = graph->outputs[i], *made = pbitc_before_softmax(output);
         const struct pbitc_placement *placement = &lowering->placements[made->index];
         if (!placement->holder)
             continue;
@@ -160,7 +163,7 @@ static void lower_outputs(struct pbitc_lowering *lowering)
             continue;
         lowering->program->tensors[tensor].name = output->name;
         lowering->program->outputs[lowering->program->output_count++] = (struct pbitc_program_output){
-            tensor, (uint32_t)made->shape.rank - 1, softmax, false, 1 / unit.gain[0]};
+            tensor, (uint32_t)made->shape.rank - 1, output_flags(output->producer), 1 / unit.gain[0]};
     }
 }
 

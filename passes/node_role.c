@@ -21,9 +21,9 @@ static bool all_inputs_constant(const struct pbitc_node *node)
     return true;
 }
 
-/// A Softmax that the caller can apply to the whole of an output: nothing else reads it, and its axis is all
-/// there is.
-static bool is_final_softmax(const struct pbitc_graph *graph, const struct pbitc_node *node)
+/// A Softmax or LogSoftmax that the caller can apply to the whole of an output: nothing else reads it, and
+/// its axis is all there is.
+static bool is_final(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     const struct pbitc_value *output = node->outputs[0];
     int64_t rank = output->shape.rank, axis = pbitc_node_int(node, "axis", -1);
@@ -71,7 +71,8 @@ static const char *refusal(const struct pbitc_node *node)
     switch ((int)node->op->id) {
     case PBITC_OP_Softmax:
     case PBITC_OP_LogSoftmax:
-        return "only a Softmax over all of an output, which nothing else reads, can be left to the host";
+        return "only a Softmax or LogSoftmax over all of an output, which nothing else reads, can be left to "
+               "the host";
     case PBITC_OP_RNN:
     case PBITC_OP_GRU:
     case PBITC_OP_LSTM:
@@ -102,8 +103,8 @@ enum pbitc_role pbitc_node_role(const struct pbitc_graph *graph, const struct pb
         return PBITC_ROLE_NEURON;
     if (is_integer_operation(node) || pbitc_is_spatial_mean(node))
         return PBITC_ROLE_INTEGERS;
-    if (pbitc_node_is(node, PBITC_OP_Softmax) && is_final_softmax(graph, node)) {
-        *reason = "Softmax has no integer form; whoever runs the file applies it to the output";
+    if (pbitc_is_softmax(node) && is_final(graph, node)) {
+        *reason = "it has no integer form; whoever runs the file applies it to the output";
         return PBITC_ROLE_FLOAT;
     }
     *reason = refusal(node);

@@ -102,6 +102,16 @@ bool pbitc_is_movement(const struct pbitc_node *node)
     return node && ((node->op->flags & PBITC_OPERATOR_VIEW) || node->op->id == PBITC_OP_Transpose);
 }
 
+bool pbitc_is_softmax(const struct pbitc_node *node)
+{
+    return pbitc_node_is(node, PBITC_OP_Softmax) || pbitc_node_is(node, PBITC_OP_LogSoftmax);
+}
+
+const struct pbitc_value *pbitc_before_softmax(const struct pbitc_value *output)
+{
+    return pbitc_is_softmax(output->producer) ? output->producer->inputs[0] : output;
+}
+
 struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_node *position,
                                       const char *name, enum pbitc_operator_id id, struct pbitc_value *input,
                                       struct pbitc_value *output)

@@ -51,6 +51,11 @@ bool pbitc_is_layer_padding(const struct pbitc_graph *graph, const struct pbitc_
 /// Reshape, Flatten, Squeeze, Unsqueeze, Identity, Transpose: elements are moved, not changed.
 bool pbitc_is_movement(const struct pbitc_node *node);
 
+/// Softmax or LogSoftmax, which at the end of a model is left to whoever runs the .pbit file. Accepts NULL.
+bool pbitc_is_softmax(const struct pbitc_node *node);
+/// What a .pbit file computes of a graph output: the output, or what Softmax or LogSoftmax makes it of.
+const struct pbitc_value *pbitc_before_softmax(const struct pbitc_value *output);
+
 /// A node with one input and one output, before `position`.
 struct pbitc_node *pbitc_insert_unary(struct pbitc_graph *graph, struct pbitc_node *position,
                                       const char *name, enum pbitc_operator_id id, struct pbitc_value *input,

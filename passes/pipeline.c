@@ -30,7 +30,7 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
             status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, "input", 0,
                                   "export the model with a float32 input", "the input is %s",
                                   pbitc_type_name(input->type));
-        if (pbitc_fixed_batch(input) > 1)
+        if (graph->input_count == 1 && pbitc_fixed_batch(input) > 1)
             status = pbitc_report(diagnostics, PBIT_ERROR_UNSUPPORTED, input->name, "input", 0,
                                   "export the model with a batch of 1, or with an open one",
                                   "the batch, its first dimension, is fixed at %lld, and a .pbit file takes "

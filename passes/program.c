@@ -399,7 +399,7 @@ static void put_ports(struct buffer *buffer, const struct pbitc_program *program
         memcpy(&scale, &output->scale, 4);
         put_u32(buffer, record, output->tensor);
         put_u32(buffer, record + 4, output->rank);
-        put_u32(buffer, record + 8, (output->softmax ? 1 : 0) | (output->channels_last ? 2 : 0));
+        put_u32(buffer, record + 8, output->flags);
         put_u32(buffer, record + 12, scale);
     }
 }

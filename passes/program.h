@@ -34,8 +34,7 @@ struct pbitc_program_input {
 };
 
 struct pbitc_program_output {
-    uint32_t tensor, rank;
-    bool softmax, channels_last;
+    uint32_t tensor, rank, flags; ///< flags: PBIT_OUTPUT_...
     float scale;
 };
 

@@ -165,7 +165,7 @@ static bool gives_output(const struct pbitc_graph *graph, const struct pbitc_val
         if (graph->outputs[i] == value)
             return true;
     PBITC_FOR_EACH_NODE(node, graph)
-    if (node->inputs[0] == value && (pbitc_is_movement(node) || pbitc_node_is(node, PBITC_OP_Softmax)) &&
+    if (node->inputs[0] == value && (pbitc_is_movement(node) || pbitc_is_softmax(node)) &&
         gives_output(graph, node->outputs[0]))
         return true;
     return false;

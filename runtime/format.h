@@ -27,6 +27,9 @@ enum {
     PBIT_BYTE_LEVELS = 255,
 };
 
+/// Flags of an output.
+enum { PBIT_OUTPUT_SOFTMAX = 1, PBIT_OUTPUT_CHANNELS_LAST = 2, PBIT_OUTPUT_LOG_SOFTMAX = 4 };
+
 /// Offsets of the header's fields.
 enum pbit_header {
     PBIT_HEADER_MAGIC = 0,

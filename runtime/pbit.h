@@ -78,10 +78,11 @@ PBIT_API const char *pbit_model_metadata(const struct pbit_model *model, size_t 
 struct pbit_port {
     const char *name; ///< NUL-terminated, inside the file
     uint32_t height, width, channels;
-    size_t elements;   ///< height * width * channels
-    uint32_t rank;     ///< of the ONNX tensor without its batch dimension: 1 C, 2 C x W, 3 C x H x W
-    int channels_last; ///< the ONNX tensor is H x W x C
-    int softmax; ///< outputs: the ONNX model applies Softmax to this output, which is left to the caller
+    size_t elements;          ///< height * width * channels
+    uint32_t rank;            ///< of the ONNX tensor without its batch dimension: 1 C, 2 C x W, 3 C x H x W
+    int channels_last;        ///< the ONNX tensor is H x W x C
+    int softmax, log_softmax; ///< outputs: the ONNX model applies Softmax or LogSoftmax to all elements of
+                              ///< this output, which is left to the caller; their order stays
     float scale; ///< outputs: value of one unit
 };
 

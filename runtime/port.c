@@ -29,8 +29,10 @@ struct pbit_port pbit_model_output(const struct pbit_model *model, uint32_t inde
         model->bytes + pbit_header_field(model, PBIT_HEADER_OUTPUTS) + (size_t)index * PBIT_PORT_BYTES;
     struct pbit_port port = port_of_tensor(model, pbit_load_u32(record));
     port.rank = pbit_load_u32(record + 4);
-    port.softmax = (pbit_load_u32(record + 8) & 1) != 0;
-    port.channels_last = (pbit_load_u32(record + 8) & 2) != 0;
+    uint32_t flags = pbit_load_u32(record + 8);
+    port.softmax = (flags & PBIT_OUTPUT_SOFTMAX) != 0;
+    port.log_softmax = (flags & PBIT_OUTPUT_LOG_SOFTMAX) != 0;
+    port.channels_last = (flags & PBIT_OUTPUT_CHANNELS_LAST) != 0;
     port.scale = pbit_load_f32(record + 12);
     return port;
 }

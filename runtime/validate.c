@@ -132,7 +132,9 @@ static const char *check_ports(const struct pbit_model *model)
                   pbit_model_tensor(model, pbit_load_u32(record)).kind == PBIT_FIXED,
               "an output is no fixed-point tensor");
         CHECK(pbit_load_u32(record + 4) - 1u < 3, "an output's rank is out of range");
-        CHECK(pbit_load_u32(record + 8) <= 3, "a reserved bit of an output is not 0");
+        uint32_t flags = pbit_load_u32(record + 8), both = PBIT_OUTPUT_SOFTMAX | PBIT_OUTPUT_LOG_SOFTMAX;
+        CHECK(flags <= (both | PBIT_OUTPUT_CHANNELS_LAST), "a reserved bit of an output is not 0");
+        CHECK((flags & both) != both, "an output has Softmax and LogSoftmax");
     }
     return NULL;
 }

@@ -111,9 +111,7 @@ void pbitc_choose_units(struct pbitc_lowering *lowering)
     struct pbitc_graph *graph = lowering->graph;
     for (size_t i = 0; i < graph->output_count; i++) {
         const struct pbitc_value *output = graph->outputs[i];
-        const struct pbitc_value *made = output;
-        if (pbitc_node_is(output->producer, PBITC_OP_Softmax))
-            made = output->producer->inputs[0];
+        const struct pbitc_value *made = pbitc_before_softmax(output);
         uint32_t height, width, channels;
         if (pbitc_image_size(&made->shape, &height, &width, &channels))
             ask(lowering, output->producer, made, pbitc_output_unit(lowering, made, channels));

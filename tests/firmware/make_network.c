@@ -192,8 +192,8 @@ static void build(void)
                              PBIT_FUNCTION_LINEAR, 256, 256);
     uint32_t first = conv("first", hidden, (struct pbit_window){1, 1, 1, 1, 0, 0, 0, 0}, 5, 1, 4, 0, false);
     uint32_t second = conv("second", noisy, whole, 3, 1, 8, 16, false);
-    program->outputs[0] = (struct pbitc_program_output){first, 1, false, false, 1.0f};
-    program->outputs[1] = (struct pbitc_program_output){second, 1, false, false, 1.0f};
+    program->outputs[0] = (struct pbitc_program_output){first, 1, 0, 1.0f};
+    program->outputs[1] = (struct pbitc_program_output){second, 1, 0, 1.0f};
     program->output_count = 2;
 }
 

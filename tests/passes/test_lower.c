@@ -160,10 +160,15 @@ static struct pbitc_value *drawn_output(struct pass_case *c)
     return unary(c, "Tanh", pass_dense(c, pass_input(c, SHAPE(1, 12)), 12, 5));
 }
 
-static build_function *const nets[] = {dense_relu,      dense_sigmoid, padded_tanh,   max_pool,
-                                       residual,        sum_of_convs,  concat,        average_pool,
-                                       average_of_sums, movements,     channels_last, bottleneck,
-                                       one_dimension,   odd_bias,      ceiled_pools,  drawn_output};
+static struct pbitc_value *log_probabilities(struct pass_case *c)
+{
+    return unary(c, "LogSoftmax", dense_relu(c));
+}
+
+static build_function *const nets[] = {
+    dense_relu,    dense_sigmoid, padded_tanh,     max_pool,     residual,         sum_of_convs,
+    concat,        average_pool,  average_of_sums, movements,    channels_last,    bottleneck,
+    one_dimension, odd_bias,      ceiled_pools,    drawn_output, log_probabilities};
 enum { NETS = sizeof(nets) / sizeof(*nets) };
 
 static struct pass_case *convert(build_function *build, enum pbitc_neuron neuron, int bits,
@@ -234,9 +239,7 @@ static void run_file(struct runner *r, const float *x, uint64_t image, float *y)
 /// The mean of the graph's logits over T passes, drawn with the same random numbers.
 static void run_graph(struct pass_case *c, const float *x, uint64_t image, size_t outputs, float *y)
 {
-    const struct pbitc_value *logits = c->graph->outputs[0];
-    if (pbitc_node_is(logits->producer, PBITC_OP_Softmax))
-        logits = logits->producer->inputs[0];
+    const struct pbitc_value *logits = pbitc_before_softmax(c->graph->outputs[0]);
     memset(y, 0, outputs * sizeof(float));
     for (uint32_t t = 0; t < SAMPLES; t++) {
         struct pbitc_sampling sampling = {42, image, t, DRAWS};
@@ -332,9 +335,7 @@ START_TEST(an_exact_file_is_the_float_network)
         pass_output(original, nets[i](original));
         pass_infer(original);
         c = convert(nets[i], PBITC_NEURON_EXACT, 8, PBIT_SAMPLER_STRATIFIED);
-        const struct pbitc_value *logits = original->graph->outputs[0];
-        if (pbitc_node_is(logits->producer, PBITC_OP_Softmax))
-            logits = logits->producer->inputs[0];
+        const struct pbitc_value *logits = pbitc_before_softmax(original->graph->outputs[0]);
         struct runner r = runner_create(c);
         float file[16], low = INFINITY, high = -INFINITY, largest = 0;
         for (uint64_t image = 0; image < IMAGES; image++) {
@@ -377,7 +378,12 @@ START_TEST(ports_are_the_models)
     pass_case_destroy(c);
     c = convert(bottleneck, PBITC_NEURON_PBIT, 8, PBIT_SAMPLER_IID);
     r = runner_create(c);
-    ck_assert(pbit_model_output(&r.model, 0).softmax);
+    ck_assert(pbit_model_output(&r.model, 0).softmax && !pbit_model_output(&r.model, 0).log_softmax);
+    runner_destroy(&r);
+    pass_case_destroy(c);
+    c = convert(log_probabilities, PBITC_NEURON_PBIT, 8, PBIT_SAMPLER_IID);
+    r = runner_create(c);
+    ck_assert(!pbit_model_output(&r.model, 0).softmax && pbit_model_output(&r.model, 0).log_softmax);
     runner_destroy(&r);
     pass_case_destroy(c);
 }

@@ -122,7 +122,7 @@ void generator_add_input(struct pbitc_program *program, uint32_t height, uint32_
 
 void generator_add_output(struct pbitc_program *program, uint32_t tensor)
 {
-    program->outputs[program->output_count++] = (struct pbitc_program_output){tensor, 3, false, false, 0.25f};
+    program->outputs[program->output_count++] = (struct pbitc_program_output){tensor, 3, 0, 0.25f};
 }
 
 // ---- random operations

@@ -303,11 +303,17 @@ static const struct {
     uint32_t word, value;
     const char *phrase;
 } port_rules[] = {
-    {PBIT_HEADER_INPUTS, 0, 0, "rank"},           {PBIT_HEADER_INPUTS, 0, 4, "rank"},
-    {PBIT_HEADER_INPUTS, 1, 2, "reserved"},       {PBIT_HEADER_INPUTS, 2, 0, "scale"},
-    {PBIT_HEADER_INPUTS, 3, 0xFFFFFFF0, "scale"}, {PBIT_HEADER_OUTPUTS, 0, LEVELS, "fixed-point"},
-    {PBIT_HEADER_OUTPUTS, 0, 4, "fixed-point"},   {PBIT_HEADER_OUTPUTS, 1, 0, "rank"},
-    {PBIT_HEADER_OUTPUTS, 1, 4, "rank"},          {PBIT_HEADER_OUTPUTS, 2, 4, "reserved"},
+    {PBIT_HEADER_INPUTS, 0, 0, "rank"},
+    {PBIT_HEADER_INPUTS, 0, 4, "rank"},
+    {PBIT_HEADER_INPUTS, 1, 2, "reserved"},
+    {PBIT_HEADER_INPUTS, 2, 0, "scale"},
+    {PBIT_HEADER_INPUTS, 3, 0xFFFFFFF0, "scale"},
+    {PBIT_HEADER_OUTPUTS, 0, LEVELS, "fixed-point"},
+    {PBIT_HEADER_OUTPUTS, 0, 4, "fixed-point"},
+    {PBIT_HEADER_OUTPUTS, 1, 0, "rank"},
+    {PBIT_HEADER_OUTPUTS, 1, 4, "rank"},
+    {PBIT_HEADER_OUTPUTS, 2, 8, "reserved"},
+    {PBIT_HEADER_OUTPUTS, 2, 5, "Softmax and LogSoftmax"},
 };
 enum { PORT_RULES = sizeof(port_rules) / sizeof(*port_rules) };
 
@@ -464,7 +470,7 @@ START_TEST(a_largest_m_that_does_not_fit_is_refused)
         pbitc_program_add_tensor(program, &tensors[i]);
     static int32_t zeros[FAN_IN];
     program->inputs[0] = (struct pbitc_program_input){1, false, offset, step};
-    program->outputs[0] = (struct pbitc_program_output){3, 1, false, false, 1};
+    program->outputs[0] = (struct pbitc_program_output){3, 1, 0, 1};
     program->input_count = program->output_count = program->draws = program->samples = 1;
     program->sampler = PBIT_SAMPLER_IID;
     program->metadata = "";

@@ -22,7 +22,8 @@ static struct test_file make_file(bool channels_last, float scale)
     pbitc_program_add_tensor(program, &x);
     pbitc_program_add_tensor(program, &y);
     program->inputs[0] = (struct pbitc_program_input){3, channels_last, offsets, steps};
-    program->outputs[0] = (struct pbitc_program_output){1, 3, true, channels_last, scale};
+    program->outputs[0] = (struct pbitc_program_output){
+        1, 3, PBIT_OUTPUT_SOFTMAX | (channels_last ? PBIT_OUTPUT_CHANNELS_LAST : 0), scale};
     program->input_count = program->output_count = program->draws = 1;
     program->samples = 4;
     program->sampler = PBIT_SAMPLER_IID;
@@ -70,6 +71,26 @@ START_TEST(ports_say_what_they_hold)
     ck_assert_uint_eq(length, 2);
     test_file_free(&file);
     test_file_free(&last);
+}
+END_TEST
+
+START_TEST(an_output_ends_in_one_function_at_most)
+{
+    for (uint32_t flags = 0; flags <= 8; flags++) {
+        struct test_file file = make_file(false, 1);
+        struct pbit_model model;
+        test_file_set(&file, test_file_word(&file, PBIT_HEADER_OUTPUTS) + 8, flags);
+        test_file_seal(&file);
+        bool softmax = flags & PBIT_OUTPUT_SOFTMAX, logarithm = flags & PBIT_OUTPUT_LOG_SOFTMAX;
+        bool good = flags < 8 && !(softmax && logarithm);
+        ck_assert_int_eq(pbit_model_open(&model, file.bytes, file.size), good ? PBIT_OK : PBIT_ERROR_FORMAT);
+        if (good) {
+            struct pbit_port y = pbit_model_output(&model, 0);
+            ck_assert(y.softmax == softmax && y.log_softmax == logarithm);
+            ck_assert(y.channels_last == ((flags & PBIT_OUTPUT_CHANNELS_LAST) != 0));
+        }
+        test_file_free(&file);
+    }
 }
 END_TEST
 
@@ -179,6 +200,7 @@ int main(void)
     Suite *suite = suite_create("ports");
     TCase *ports = tcase_create("ports");
     tcase_add_test(ports, ports_say_what_they_hold);
+    tcase_add_test(ports, an_output_ends_in_one_function_at_most);
     tcase_add_test(ports, pixels_take_the_files_order);
     tcase_add_test(ports, pixels_are_rounded_and_clamped);
     tcase_add_test(ports, means_take_the_models_order);

@@ -1,5 +1,6 @@
 // README.md, Makefile and CMakeLists.txt of an exported folder.
 #include "converter/export/c99/firmware.h"
+#include "converter/model_file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -135,10 +136,11 @@ void pbitc_firmware_write_readme(const struct pbitc_firmware *firmware, FILE *st
     write_inputs(firmware->model, stream);
     for (uint32_t o = 0; o < firmware->model->output_count; o++) {
         struct pbit_port port = pbit_model_output(firmware->model, o);
-        fprintf(stream,
-                "A logit of output %" PRIu32 " stands for the real number %.9g * sum / (65536 * T)%s.\n", o,
-                (double)port.scale,
-                port.softmax ? "; the model applies Softmax to it, which is left to you" : "");
+        fprintf(stream, "A logit of output %" PRIu32 " stands for the real number %.9g * sum / (65536 * T)",
+                o, (double)port.scale);
+        if (pbitc_port_ending(&port))
+            fprintf(stream, "; the model applies %s to it, which is left to you", pbitc_port_ending(&port));
+        fputs(".\n", stream);
     }
     fputs("\n## Build it\n\n`make` builds a library, `make check` runs the self-test on this machine; "
           "CMakeLists.txt does the same. Add\n"

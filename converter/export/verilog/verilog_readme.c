@@ -1,6 +1,7 @@
 // README.md and diagram.svg of the folder.
 #include "converter/export/golden.h"
 #include "converter/export/verilog/verilog.h"
+#include "converter/model_file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -91,10 +92,11 @@ static void write_ends(const struct pbitc_verilog *design, FILE *stream)
     for (uint32_t o = 0; o < model->output_count; o++) {
         struct pbit_port port = pbit_model_output(model, o);
         fprintf(stream,
-                "Output %" PRIu32
-                ": %zu sums; a sum stands for the real number %.9g * sum / (65536 * T)%s.\n",
-                o, port.elements, (double)port.scale,
-                port.softmax ? "; the model applies Softmax to it, which is left to you" : "");
+                "Output %" PRIu32 ": %zu sums; a sum stands for the real number %.9g * sum / (65536 * T)", o,
+                port.elements, (double)port.scale);
+        if (pbitc_port_ending(&port))
+            fprintf(stream, "; the model applies %s to it, which is left to you", pbitc_port_ending(&port));
+        fputs(".\n", stream);
     }
 }
 
