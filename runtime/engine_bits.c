@@ -48,21 +48,46 @@ static struct planes lay_view(const struct pbit_bit_view *view, size_t instances
     return lay_planes(view->grid, instances, pbit_engine_round_up(view->lead + 1));
 }
 
-/// Numbers of a channel, by image: written eight at a time.
+/// Instances are pieces by themselves where that makes fewer vectors.
+static struct pbit_bit_columns columns_of(const struct pbit_engine *engine,
+                                          const struct pbit_engine_operation *conv, size_t instances)
+{
+    size_t vector = engine->bits->columns, pitch = area_of(conv->bits.view.grid),
+           pixels = (size_t)conv->output.height * conv->output.width,
+           rounded = (pixels + vector - 1) / vector, all = (instances - 1) * pitch + pixels;
+    return rounded * instances <= (all + vector - 1) / vector
+               ? (struct pbit_bit_columns){instances, pixels, pitch, rounded * vector}
+               : (struct pbit_bit_columns){1, all, pitch, pitch};
+}
+
+/// Numbers of a channel in all instances.
+static size_t sums_stride(const struct pbit_bit_columns *columns, size_t instances)
+{
+    return pbit_engine_round_up(instances * columns->out_pitch) + PBIT_BIT_OVERRUN;
+}
+
+/// Numbers of a channel, by image.
 static size_t channel_stride(struct pbit_bit_grid grid)
 {
-    return (area_of(grid) + 23) / 16 * 16;
+    return (area_of(grid) + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
+}
+
+static size_t size_of_sum(const struct pbit_engine_operation *conv)
+{
+    return conv->bits.conv.factors ? sizeof(int32_t) : sizeof(uint16_t);
 }
 
 /// What a stage needs beside planes.
 struct scratch {
-    uint8_t *tables;
+    uint8_t *tables; ///< PBIT_BIT_SCRATCH
     uint32_t *offsets[PBIT_BIT_TERMS];
-    uint8_t *view[PBIT_BIT_TERMS];
-    uint16_t *sums[PBIT_BIT_TERMS], *pooled;
-    size_t sums_stride, pooled_stride;
-    uint16_t *drawn, *random; ///< in the order of neurons; [image or instance][channel][channel_stride]
-    int32_t *z;               ///< [channel][channel_stride]
+    uint8_t *view[PBIT_BIT_TERMS], *rows; ///< rows: of an instance of a view
+    struct pbit_bit_columns columns[PBIT_BIT_TERMS];
+    uint8_t *sums[PBIT_BIT_TERMS], *pooled; ///< [group][sums_stride] and [group][pooled_stride], of numbers
+    size_t sums_stride[PBIT_BIT_TERMS], pooled_stride;
+    uint32_t *states; ///< of random numbers
+    uint16_t *random; ///< [image or instance][channel][channel_stride]
+    int32_t *z;       ///< [channel][channel_stride]
 };
 
 /// Lays it out in `memory`, or counts.
@@ -72,23 +97,32 @@ static struct scratch lay_scratch(const struct pbit_engine *engine,
 {
     const struct pbit_bit_operation *bits = &neuron->bits;
     uint32_t group = engine->bits->group, channels = neuron->output.channels;
-    size_t elements = pbit_tensor_elements(&neuron->output), stride = channel_stride(bits->grid);
-    struct scratch scratch = {.tables = pbit_engine_take(memory, PBIT_BIT_TABLES)};
+    size_t stride = channel_stride(bits->grid);
+    struct scratch scratch = {.tables = pbit_engine_take(memory, PBIT_BIT_SCRATCH)};
+    size_t rows = 0, number = sizeof(uint16_t);
     for (uint32_t t = 0; t < bits->terms; t++) {
-        const struct pbit_bit_operation *conv = &engine->operations[bits->term[t]].bits;
-        struct planes view = lay_view(&conv->view, instances);
-        scratch.sums_stride = pbit_engine_round_up(instances * area_of(conv->view.grid)) + PBIT_BIT_OVERRUN;
-        scratch.offsets[t] = pbit_engine_take(memory, conv->conv.steps * sizeof(uint32_t));
-        if (!conv->view.direct)
-            scratch.view[t] =
-                pbit_engine_take(memory, planes_bytes(&view, conv->view.phases * conv->view.groups));
-        scratch.sums[t] = pbit_engine_take(memory, group * scratch.sums_stride * sizeof(uint16_t));
+        const struct pbit_engine_operation *conv = &engine->operations[bits->term[t]];
+        const struct pbit_bit_view *view = &conv->bits.view;
+        struct planes planes = lay_view(view, instances);
+        if (conv->bits.identity)
+            continue;
+        number = size_of_sum(conv);
+        rows = area_of(view->grid) > rows ? area_of(view->grid) : rows;
+        scratch.columns[t] = columns_of(engine, conv, instances);
+        scratch.sums_stride[t] = sums_stride(&scratch.columns[t], instances);
+        scratch.offsets[t] = pbit_engine_take(memory, conv->bits.conv.steps * sizeof(uint32_t));
+        if (!view->direct)
+            scratch.view[t] = pbit_engine_take(
+                memory, planes_bytes(&planes, view->phases * pbit_bit_view_planes(
+                                                                 view, conv->operation.window.kernel_x)));
+        scratch.sums[t] = pbit_engine_take(memory, group * scratch.sums_stride[t] * number);
     }
+    scratch.rows = pbit_engine_take(memory, rows + PBIT_BIT_OVERRUN);
     scratch.pooled_stride = pbit_engine_round_up(instances * area_of(bits->grid)) + PBIT_BIT_OVERRUN;
     if (bits->pooled)
-        scratch.pooled = pbit_engine_take(memory, group * scratch.pooled_stride * sizeof(uint16_t));
-    scratch.drawn =
-        pbit_engine_take(memory, (elements + 8 * (size_t)channels + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
+        scratch.pooled = pbit_engine_take(memory, group * scratch.pooled_stride * number);
+    scratch.states = pbit_engine_take(memory, ((size_t)PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) *
+                                                  sizeof(*scratch.states));
     scratch.random =
         pbit_engine_take(memory, (instances * channels * stride + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
     scratch.z = pbit_engine_take(memory, (channels * stride + PBIT_BIT_OVERRUN) * sizeof(int32_t));
@@ -173,55 +207,76 @@ static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t
             out[x] = in[x * stride];
 }
 
-/// Rows of the input's planes to rows of a view, every stride-th column.
-static void copy_view(const struct pbit_engine_operation *conv, const struct planes *source,
-                      struct pbit_bit_grid source_grid, size_t instances, const struct planes *to)
+/// The rows of an instance as a column of the window sees them, one by one. in: of the instance.
+static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, uint32_t tap,
+                      const uint8_t *in, uint8_t *out)
 {
+    const struct pbit_window *w = &conv->operation.window;
+    struct pbit_bit_grid grid = conv->bits.view.grid;
+    int64_t height = conv->input.height, width = conv->input.width, stride = w->stride_x,
+            x0 = (int64_t)tap * w->dilation_x - w->pad_x;
+    int64_t first = x0 < 0 ? (-x0 + stride - 1) / stride : 0,
+            end = width > x0 ? (width - x0 + stride - 1) / stride : 0;
+    end = end > grid.width ? grid.width : end;
+    memset(out, 0, area_of(grid));
+    for (uint32_t row = 0; row < grid.height; row++, out += grid.width) {
+        int64_t y =
+            conv->bits.view.origin_y + (int64_t)conv->bits.view.phase[phase] + (int64_t)row * w->stride_y;
+        if (y >= 0 && y < height && first < end)
+            copy_row(out + first, in + y * width + x0 + first * stride, w->stride_x, (size_t)(end - first));
+    }
+}
+
+/// A view in the making.
+struct viewing {
+    const struct pbit_bit_kernels *kernels;
+    const struct pbit_engine_operation *conv;
+    size_t instances;
+    uint8_t *rows; ///< scratch
+};
+
+/// A plane of the input as a column of the window sees it, for all instances. map: adds what its bits become.
+static void show_plane(const struct viewing *viewing, uint32_t phase, uint32_t tap, const uint8_t *in,
+                       const uint8_t *map, uint8_t *out)
+{
+    const struct pbit_engine_operation *conv = viewing->conv;
     const struct pbit_bit_view *view = &conv->bits.view;
-    int64_t height = conv->input.height, width = conv->input.width;
-    for (uint32_t phase = 0; phase < view->phases; phase++) {
-        int64_t y0 = view->origin_y + (int64_t)(view->phase[phase] >> 16),
-                x0 = view->origin_x + (int64_t)(view->phase[phase] & 0xFFFF);
-        int64_t skipped = x0 < 0 ? (-x0 + view->stride_x - 1) / view->stride_x : 0;
-        int64_t end = (width - x0 + view->stride_x - 1) / view->stride_x;
-        end = end > view->grid.width ? view->grid.width : end;
-        for (uint32_t plane = 0; plane < view->groups; plane++) {
-            uint32_t index = phase * view->groups + plane;
-            clear_plane(to, index, index + 1 == view->phases * view->groups);
-            for (size_t i = 0; i < instances; i++)
-                for (uint32_t row = 0; row < view->grid.height; row++) {
-                    int64_t y = y0 + (int64_t)row * view->stride_y;
-                    if (y < 0 || y >= height)
-                        continue;
-                    const uint8_t *in = source->first + plane * source->stride + i * area_of(source_grid) +
-                                        (size_t)y * source_grid.width;
-                    uint8_t *out = to->first + index * to->stride + i * area_of(view->grid) +
-                                   (size_t)row * view->grid.width;
-                    if (skipped < end)
-                        copy_row(out + skipped, in + x0 + skipped * view->stride_x, view->stride_x,
-                                 (size_t)(end - skipped));
-                }
+    const struct pbit_window *w = &conv->operation.window;
+    size_t pixels = (size_t)conv->input.height * conv->input.width, area = area_of(view->grid);
+    for (size_t i = 0; i < viewing->instances; i++, in += pixels, out += area) {
+        if (view->mask) {
+            viewing->kernels->show(in + (int32_t)(tap * w->dilation_x) - (int32_t)w->pad_x,
+                                   view->mask + tap * pbit_bit_mask_stride(&conv->input), map, pixels, out);
+            if (!map)
+                memset(out + pixels, 0, area - pixels);
+        } else if (!map) {
+            copy_rows(conv, phase, tap, in, out);
+        } else {
+            copy_rows(conv, phase, tap, in, viewing->rows);
+            memset(viewing->rows + area, 0, PBIT_BIT_OVERRUN);
+            viewing->kernels->show(viewing->rows, NULL, map, area, out);
         }
     }
 }
 
-/// The planes from which the CONV reads, and where the columns of its tables lie from their first zeros on.
-static struct planes prepare_view(const struct pbit_block *block, const struct pbit_engine_operation *conv,
-                                  uint8_t *memory, uint32_t *offsets)
+static void make_view(const struct viewing *viewing, const struct planes *source, const struct planes *to)
 {
-    const struct pbit_engine_operation *source = &block->engine->operations[conv->bits.source];
-    size_t instances = block->images * block->passes;
-    struct planes planes = planes_of(source, instances, block->bits);
-    if (!conv->bits.view.direct) {
-        struct planes view = lay_view(&conv->bits.view, instances);
-        view.first = memory + view.gap;
-        copy_view(conv, &planes, source->bits.grid, instances, &view);
-        planes = view;
+    const struct pbit_bit_view *view = &viewing->conv->bits.view;
+    uint32_t taps = viewing->conv->operation.window.kernel_x, planes = pbit_bit_view_planes(view, taps);
+    uint8_t *out = to->first;
+    for (uint32_t phase = 0; phase < view->phases; phase++) {
+        for (uint32_t plane = 0; plane < planes; plane++, out += to->stride) {
+            int merged = plane >= taps * view->full;
+            memset(out - to->gap, 0, merged ? to->stride : to->gap);
+            if (!merged)
+                show_plane(viewing, phase, plane / view->full,
+                           source->first + plane % view->full * source->stride, NULL, out);
+        }
+        for (uint32_t i = 0; i < view->piece_count; i++)
+            show_plane(viewing, phase, view->piece[i].tap, source->first + view->full * source->stride,
+                       view->piece[i].map, out - (view->merged - view->piece[i].plane) * to->stride);
     }
-    for (uint32_t s = 0; s < conv->bits.conv.steps; s++)
-        offsets[s] = (uint32_t)((int64_t)(conv->bits.step[s].plane * planes.stride + planes.gap) +
-                                conv->bits.step[s].column);
-    return planes;
+    memset(out - to->gap, 0, to->gap + PBIT_BIT_OVERRUN);
 }
 
 /// A stage at work.
@@ -237,6 +292,27 @@ struct stage {
     uint32_t order[PBIT_ENGINE_INSTANCES];
 };
 
+/// The planes from which the CONV reads, and where the columns of its tables lie from their first zeros on.
+static struct planes prepare_view(const struct stage *stage, uint32_t t)
+{
+    const struct pbit_block *block = stage->block;
+    const struct pbit_engine_operation *conv = &block->engine->operations[stage->neuron->bits.term[t]];
+    const struct pbit_engine_operation *source = &block->engine->operations[conv->bits.source];
+    struct planes planes = planes_of(source, stage->instances, block->bits);
+    if (!conv->bits.identity && !conv->bits.view.direct) {
+        const struct viewing viewing = {stage->kernels, conv, stage->instances, stage->scratch.rows};
+        struct planes view = lay_view(&conv->bits.view, stage->instances);
+        view.first = stage->scratch.view[t] + view.gap;
+        make_view(&viewing, &planes, &view);
+        planes = view;
+    }
+    for (uint32_t s = 0; s < conv->bits.conv.steps; s++)
+        stage->scratch.offsets[t][s] =
+            (uint32_t)((int64_t)(conv->bits.step[s].plane * planes.stride + planes.gap) +
+                       conv->bits.step[s].column);
+    return planes;
+}
+
 /// Random numbers of an image, or of one pass of it.
 static void prepare_random(const struct stage *stage, size_t image, uint32_t pass, uint16_t *random)
 {
@@ -244,18 +320,8 @@ static void prepare_random(const struct stage *stage, size_t image, uint32_t pas
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
                     stage->neuron->operation.layer, pass);
-    stage->kernels->random(&lanes, pbit_tensor_elements(output), stage->scratch.drawn);
-    const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
-                                         stage->neuron->bits.grid.width,
-                                         channel_stride(stage->neuron->bits.grid)};
-    pbit_bit_transpose_16(&shape, stage->scratch.drawn, random);
-}
-
-static const uint16_t *random_of(const struct stage *stage, size_t instance, uint32_t channel)
-{
-    size_t which = stage->independent ? instance : instance / stage->block->passes;
-    return stage->scratch.random +
-           (which * stage->neuron->output.channels + channel) * channel_stride(stage->neuron->bits.grid);
+    stage->kernels->random(&lanes, (size_t)output->height * output->width, output->channels,
+                           channel_stride(stage->neuron->bits.grid), stage->scratch.states, random);
 }
 
 static void prepare_all_random(const struct stage *stage)
@@ -279,24 +345,25 @@ static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
     const struct pbit_bit_operation *conv =
         &stage->block->engine->operations[stage->neuron->bits.term[t]].bits;
     const struct planes *in = &stage->in[t];
-    size_t columns = stage->instances * area_of(conv->view.grid), stride = stage->scratch.sums_stride;
-    uint16_t *sums = stage->scratch.sums[t];
-    stage->kernels->convolve(&conv->conv, block, stage->scratch.offsets[t], in->first - in->gap, columns,
-                             stage->scratch.tables, sums, stride);
+    stage->kernels->convolve(&conv->conv, block, stage->scratch.offsets[t], in->first - in->gap,
+                             &stage->scratch.columns[t], stage->scratch.tables, stage->scratch.sums[t],
+                             stage->scratch.sums_stride[t]);
 }
 
 static void pool_block(const struct stage *stage)
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_tensor *output = &stage->neuron->output;
-    struct pbit_bit_grid from = stage->block->engine->operations[bits->term[0]].bits.view.grid;
+    const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[0]];
+    size_t number = size_of_sum(conv);
     for (uint32_t j = 0; j < stage->group; j++)
         for (size_t i = 0; i < stage->instances; i++)
-            stage->kernels->pool(stage->scratch.sums[0] + j * stage->scratch.sums_stride + i * area_of(from),
-                                 from.width, output->height, output->width,
-                                 stage->scratch.pooled + j * stage->scratch.pooled_stride +
-                                     i * area_of(bits->grid),
-                                 bits->grid.width);
+            stage->kernels->pool(
+                stage->scratch.sums[0] +
+                    (j * stage->scratch.sums_stride[0] + i * stage->scratch.columns[0].out_pitch) * number,
+                number == sizeof(int32_t), conv->output.width, output->height, output->width,
+                stage->scratch.pooled +
+                    (j * stage->scratch.pooled_stride + i * area_of(bits->grid)) * number);
 }
 
 /// Adds a term of channel k; its sums lie at `j` of the block.
@@ -319,58 +386,52 @@ static void describe_term(const struct stage *stage, uint32_t t, uint32_t k, uin
                                                     .shift = conv->operation.shift,
                                                     .bias = channel->bias};
     } else {
-        draw->term[draw->terms++] =
-            (struct pbit_bit_term){bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride
-                                                : stage->scratch.sums[t] + j * stage->scratch.sums_stride,
-                                   channel->scale,
-                                   channel->least,
-                                   channel->multiplier,
-                                   conv->operation.shift,
-                                   channel->bias};
+        size_t number = size_of_sum(conv);
+        draw->term[draw->terms++] = (struct pbit_bit_term){
+            bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride * number
+                         : stage->scratch.sums[t] + j * stage->scratch.sums_stride[t] * number,
+            bits->pooled ? area_of(bits->grid) : stage->scratch.columns[t].out_pitch,
+            number == sizeof(int32_t),
+            channel->scale,
+            channel->least,
+            channel->multiplier,
+            conv->operation.shift,
+            channel->bias};
     }
     draw->offset += channel->offset;
     draw->margin += channel->margin;
 }
 
-static void complete(const struct stage *stage, uint32_t k, struct pbit_bit_draw *draw)
+/// What all channels of `count` instances share.
+static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, size_t count)
 {
-    const struct pbit_operation *operation = &stage->neuron->operation;
-    int midpoint = stage->block->sampler == PBIT_SAMPLER_MIDPOINT;
-    draw->count = area_of(stage->neuron->bits.grid);
-    if (stage->neuron->bits.share == 1)
-        return;
-    draw->pieces = stage->neuron->bits.pieces;
-    draw->theta = stage->neuron->neuron.table;
-    draw->rho = stage->independent ? 256 : midpoint ? 0 : operation->amplitude;
-    draw->amplitude = (float)draw->rho / 256;
-    draw->margin += draw->pieces || draw->rho % 256 == 0 ? 0 : 1; // v' is rounded down
-    draw->bit = (uint8_t)(1 << k % stage->group);
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    const struct pbit_block *block = stage->block;
+    struct pbit_bit_draw draw = {.instances = count, .count = area_of(bits->grid)};
+    if (bits->share == 1)
+        return draw;
+    draw.pieces = bits->pieces;
+    draw.theta = stage->neuron->neuron.table;
+    draw.rho = stage->independent                        ? 256
+               : block->sampler == PBIT_SAMPLER_MIDPOINT ? 0
+                                                         : stage->neuron->operation.amplitude;
+    draw.amplitude = (float)draw.rho / 256;
+    draw.margin = draw.pieces || draw.rho % 256 == 0 ? 0 : 1; // v' is rounded down
+    draw.order = stage->order + first;
+    draw.random_shared = stage->independent ? 1 : block->passes;
+    draw.random_pitch = stage->neuron->output.channels * channel_stride(bits->grid);
+    draw.random = stage->scratch.random + first / draw.random_shared * draw.random_pitch;
+    return draw;
 }
 
-static void draw_instance(const struct stage *stage, struct pbit_bit_draw *draw, uint32_t k, size_t instance)
+static void draw_channel(const struct stage *stage, uint32_t k, size_t first, struct pbit_bit_draw *draw)
 {
-    if (draw->bit) {
-        draw->random = random_of(stage, instance, k);
-        draw->order = stage->order[instance];
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    if (bits->share > 1) {
+        draw->bit = (uint8_t)(1 << k % stage->group);
+        draw->random += k * channel_stride(bits->grid);
     }
-    draw->at = instance * area_of(stage->neuron->bits.grid);
-    stage->kernels->draw(draw,
-                         stage->out.first + k / stage->neuron->bits.share * stage->out.stride + draw->at);
-}
-
-/// Columns that are no pixels become zeros again.
-static void clear_padding(const struct stage *stage, uint32_t plane)
-{
-    const struct pbit_tensor *output = &stage->neuron->output;
-    struct pbit_bit_grid grid = stage->neuron->bits.grid;
-    uint8_t *at = stage->out.first + plane * stage->out.stride;
-    for (size_t i = 0; i < stage->instances; i++, at += area_of(grid)) {
-        for (uint32_t x = output->width; x < grid.width; x++) // few
-            for (uint32_t y = 0; y < output->height; y++)
-                at[(size_t)y * grid.width + x] = 0;
-        memset(at + (size_t)output->height * grid.width, 0,
-               (size_t)(grid.height - output->height) * grid.width);
-    }
+    stage->kernels->draw(draw, stage->out.first + k / bits->share * stage->out.stride + first * draw->count);
 }
 
 static void run_terms(struct stage *stage)
@@ -378,9 +439,9 @@ static void run_terms(struct stage *stage)
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     uint32_t channels = stage->neuron->output.channels;
     for (uint32_t t = 0; t < bits->terms; t++)
-        stage->in[t] = prepare_view(stage->block, &stage->block->engine->operations[bits->term[t]],
-                                    stage->scratch.view[t], stage->scratch.offsets[t]);
+        stage->in[t] = prepare_view(stage, t);
     prepare_all_random(stage);
+    const struct pbit_bit_draw shared = begin_draw(stage, 0, stage->instances);
     for (uint32_t first = 0; first < channels; first += stage->group) {
         for (uint32_t t = 0; t < bits->terms; t++)
             if (!stage->block->engine->operations[bits->term[t]].bits.identity)
@@ -388,17 +449,10 @@ static void run_terms(struct stage *stage)
         if (bits->pooled)
             pool_block(stage);
         for (uint32_t k = first; k < channels && k < first + stage->group; k++) {
-            struct pbit_bit_draw draw = {.z = NULL};
+            struct pbit_bit_draw draw = shared;
             for (uint32_t t = 0; t < bits->terms; t++)
                 describe_term(stage, t, k, k - first, &draw);
-            complete(stage, k, &draw);
-            size_t calls = stage->instances;
-            if (bits->share == 1) { // without random numbers all instances are one
-                draw.count *= calls;
-                calls = 1;
-            }
-            for (size_t i = 0; i < calls; i++)
-                draw_instance(stage, &draw, k, i);
+            draw_channel(stage, k, 0, &draw);
         }
     }
 }
@@ -411,18 +465,16 @@ static void run_fixed(struct stage *stage)
     const struct pbit_tensor *output = &neuron->output;
     int same = !block->engine->tensor_random[neuron->input_index]; // in all passes
     size_t stride = channel_stride(neuron->bits.grid);
-    const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
-                                         neuron->bits.grid.width, stride};
     prepare_all_random(stage);
     for (size_t first = 0, shared = same ? block->passes : 1; first < stage->instances; first += shared) {
-        pbit_bit_transpose_32(
-            &shape, (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first),
-            stage->scratch.z);
+        stage->kernels->transpose(
+            (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first),
+            area_of(neuron->bits.grid), output->channels, stride, stage->scratch.z);
+        struct pbit_bit_draw all = begin_draw(stage, first, shared);
         for (uint32_t k = 0; k < output->channels; k++) {
-            struct pbit_bit_draw draw = {.z = stage->scratch.z + k * stride};
-            complete(stage, k, &draw);
-            for (size_t i = first; i < first + shared; i++)
-                draw_instance(stage, &draw, k, i);
+            struct pbit_bit_draw draw = all;
+            draw.z = stage->scratch.z + k * stride;
+            draw_channel(stage, k, first, &draw);
         }
     }
 }
@@ -431,15 +483,13 @@ static void run_fixed(struct stage *stage)
 static void write_levels(const struct stage *stage, size_t instance)
 {
     const struct pbit_engine_operation *neuron = stage->neuron;
-    const struct pbit_tensor *output = &neuron->output;
-    const struct pbit_bit_shape shape = {output->height, output->width, output->channels,
-                                         neuron->bits.grid.width, stage->out.stride};
-    const uint8_t *planes = stage->out.first + instance * area_of(neuron->bits.grid);
+    size_t pixels = area_of(neuron->bits.grid), stride = stage->out.stride;
+    const uint8_t *planes = stage->out.first + instance * pixels;
     uint8_t *out = pbit_block_output(stage->block, neuron, instance);
     if (neuron->bits.share == 1)
-        pbit_bit_transpose_levels(&shape, planes, out);
+        pbit_bit_spread_levels(planes, stride, pixels, neuron->output.channels, out);
     else
-        pbit_bit_spread(&shape, planes, neuron->bits.share, out);
+        pbit_bit_spread(planes, stride, pixels, neuron->output.channels, neuron->bits.share, out);
 }
 
 void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
@@ -464,8 +514,6 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
         run_terms(&stage);
     else
         run_fixed(&stage);
-    for (uint32_t plane = 0; plane < planes; plane++)
-        clear_padding(&stage, plane);
     if (stage.instances < bits->levels_below && engine->tensor_random[neuron->operation.output])
         for (size_t i = 0; i < stage.instances; i++)
             write_levels(&stage, i);

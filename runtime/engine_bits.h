@@ -10,18 +10,22 @@
 
 enum {
     PBIT_BIT_OPERATIONS = 512,       ///< programs with more operations or tensors go without
-    PBIT_BIT_GAP = 256,              ///< columns of zeros before each plane
+    PBIT_BIT_GAP = 256,              ///< columns that may be read before and after the planes
+    PBIT_BIT_LEAST_GROUP = 16,       ///< weights of a factor: shorter runs of tables do not pay
     PBIT_BIT_NONE = 0xFFFF,          ///< no operation
     PBIT_BIT_LEAST_PIXELS = 16,      ///< of a map: vectors hold columns
-    PBIT_BIT_LEAST_COLUMNS = 100,    ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
+    PBIT_BIT_LEAST_COLUMNS = 60,     ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
                                      ///< fewer, making the tables takes longer than bytes' products
     PBIT_BIT_LARGEST_THETA = 1 << 22 ///< floats are exact beyond
 };
 
-/// Rows and pitch of an instance's columns in a plane.
+/// Rows of an instance's columns in a plane, and their length.
 struct pbit_bit_grid {
     uint32_t height, width;
 };
+/// Of what a CONV reads: the columns of its output, with rows of zeros between two instances.
+struct pbit_bit_grid pbit_bit_view_grid(const struct pbit_window *window, const struct pbit_tensor *input,
+                                        const struct pbit_tensor *output);
 
 enum pbit_bit_planes { PBIT_BIT_NO_PLANES, PBIT_BIT_OF_BITS, PBIT_BIT_OF_LEVELS };
 
@@ -31,7 +35,6 @@ struct pbit_bit_plan_entry {
     uint8_t terms;                 ///< NEURON: 0 when it reads z
     uint8_t pooled;                ///< NEURON: there is a MAXPOOL between
     uint8_t capable, stage;        ///< NEURON: it could make planes, enum pbit_bit_planes; it does
-    struct pbit_bit_grid grid;     ///< NEURON: of its planes; CONV: of what it reads
 };
 struct pbit_bit_plan {
     uint32_t operations; ///< 0: there are no bits
@@ -46,16 +49,37 @@ struct pbit_bit_step {
     uint32_t plane;
     int32_t column;
 };
-/// How a CONV sees its input: planes[phase][group], in which neighbouring output columns are neighbours.
+/// Bits of the input's last plane, where it is not full, that go to a plane of the view.
+struct pbit_bit_piece {
+    uint32_t tap, plane;         ///< column of the window; among the merged planes
+    uint8_t map[PBIT_BIT_TABLE]; ///< by the byte of the input
+};
+/// How a CONV sees its input: for each phase of the rows planes[tap][full], which show the full planes of the
+/// input as each column of the window sees them; then planes[merged], where the channels that are left share
+/// bytes with those of the neighbouring columns. Columns are those of the output.
 struct pbit_bit_view {
     struct pbit_bit_grid grid;
-    uint32_t stride_y, stride_x;
-    int32_t origin_y, origin_x; ///< input row of phase 0, row 0
-    uint32_t phases, groups;
-    const uint32_t *phase; ///< [phases]: row << 16 | column, of the input, from the origin
-    uint32_t lead;         ///< columns of zeros that are read before the first
-    int direct;            ///< the planes of the input serve
+    int32_t origin_y;      ///< input row of phase 0, row 0
+    uint32_t phases;       ///< of the rows
+    const uint32_t *phase; ///< [phases]: rows from the origin
+    uint32_t full, rest;   ///< planes of the input; channels that are left
+    uint32_t merged, piece_count;
+    const struct pbit_bit_piece *piece;
+    const uint8_t
+        *mask;     ///< [taps][pixels of a map, rounded up]: 255 inside; NULL: rows are copied one by one
+    uint32_t lead; ///< columns of zeros that are read before the first
+    int direct;    ///< the planes of the input serve
 };
+/// Bytes from tap to tap of a mask.
+static inline size_t pbit_bit_mask_stride(const struct pbit_tensor *input)
+{
+    return ((size_t)input->height * input->width + 63) / 64 * 64;
+}
+/// Of each phase.
+static inline uint32_t pbit_bit_view_planes(const struct pbit_bit_view *view, uint32_t taps)
+{
+    return taps * view->full + view->merged;
+}
 
 /// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
 /// from `least`; of an identity it is what is left of the plane's byte.

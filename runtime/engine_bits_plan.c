@@ -30,7 +30,7 @@ static enum pbit_bit_planes find_capability(const struct pbit_model *model,
                : PBIT_BIT_NO_PLANES;
 }
 
-/// The rows or columns that an instance needs: zeros between two instances serve both.
+/// The rows that an instance needs: zeros between two instances serve both.
 static uint32_t grid_extent(uint32_t input, uint32_t output, uint32_t kernel, uint32_t stride, uint32_t pad,
                             uint32_t dilation)
 {
@@ -40,17 +40,12 @@ static uint32_t grid_extent(uint32_t input, uint32_t output, uint32_t kernel, ui
     return with_zeros > reached ? with_zeros : reached;
 }
 
-static struct pbit_bit_grid grid_of(const struct pbit_model *model, const struct pbit_operation *conv,
-                                    int pooled)
+struct pbit_bit_grid pbit_bit_view_grid(const struct pbit_window *window, const struct pbit_tensor *input,
+                                        const struct pbit_tensor *output)
 {
-    const struct pbit_window *w = &conv->window;
-    struct pbit_tensor in = pbit_model_tensor(model, pbit_operation_input(model, conv, 0)),
-                       out = pbit_model_tensor(model, conv->output);
-    struct pbit_bit_grid grid = {
-        grid_extent(in.height, out.height, w->kernel_y, w->stride_y, w->pad_y, w->dilation_y),
-        grid_extent(in.width, out.width, w->kernel_x, w->stride_x, w->pad_x, w->dilation_x)};
-    grid.width += pooled && grid.width % 2; // rows begin at even columns
-    return grid;
+    return (struct pbit_bit_grid){grid_extent(input->height, output->height, window->kernel_y,
+                                              window->stride_y, window->pad_y, window->dilation_y),
+                                  output->width};
 }
 
 static int is_identity(const struct pbit_operation *conv, uint32_t inputs, uint32_t outputs)
@@ -81,15 +76,15 @@ static int window_fits(const struct pbit_model *model, const struct pbit_operati
         return 0;
     if (conv->zeros && !all_taps_inside(w, &input, &output))
         return 0;
-    struct pbit_bit_grid grid = grid_of(model, conv, 1);
+    struct pbit_bit_grid grid = pbit_bit_view_grid(w, &input, &output);
     uint64_t pixels = (uint64_t)output.height * output.width, columns = (uint64_t)grid.height * grid.width;
-    uint64_t planes = (uint64_t)w->stride_y * w->stride_x * input.channels;
-    uint64_t most = 5 * pixels + (1 << 17); // where the height is that of one grid, the width of another
+    uint64_t planes = (uint64_t)w->stride_y * w->kernel_x * input.channels;
     return pixels <= 1 << 20 && columns <= 2 * pixels + 1024 &&
-           planes * (most * PBIT_ENGINE_INSTANCES + 2 * PBIT_BIT_GAP) <= INT32_MAX;
+           planes * (columns * PBIT_ENGINE_INSTANCES + 2 * PBIT_BIT_GAP) <= INT32_MAX;
 }
 
-/// Weights whose sums fit in 8 and 16 bits, taps outside that do not count, no z near the ends of 32 bits.
+/// Weights whose sums fit in 8 and 16 bits, with factors in 24; taps outside that do not count, no z near the
+/// ends of 32 bits.
 static int conv_fits(const struct pbit_model *model, const struct pbit_operation *conv)
 {
     struct pbit_tensor input = pbit_model_tensor(model, pbit_operation_input(model, conv, 0)),
@@ -98,10 +93,12 @@ static int conv_fits(const struct pbit_model *model, const struct pbit_operation
     uint64_t fan_in = pbit_operation_fan_in(conv, input.channels),
              reach = (uint64_t)1 << (conv->weight_bits - 1);
     uint64_t largest = fan_in * reach * (conv->weight_group ? 255 : 1);
-    if (!identity && (conv->groups != 1 || conv->weight_group || conv->weight_bits > 6 || fan_in < 8 ||
-                      largest > UINT16_MAX))
+    if (!identity && (conv->groups != 1 || conv->weight_bits > 6 || fan_in < 8 ||
+                      (conv->weight_group && conv->weight_group < PBIT_BIT_LEAST_GROUP) ||
+                      largest > (conv->weight_group ? 1 << 24 : UINT16_MAX)))
         return 0;
-    if (!window_fits(model, conv))
+    if (!window_fits(model, conv) ||
+        (identity && (input.height != output.height || input.width != output.width)))
         return 0;
     for (uint32_t k = 0; k < output.channels; k++) {
         uint64_t multiplier = pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k);
@@ -196,54 +193,6 @@ static void match(const struct pbit_model *model, struct pbit_bit_plan *plan, ui
     entry->stage = 1;
 }
 
-static uint64_t area_of(struct pbit_bit_grid grid)
-{
-    return (uint64_t)grid.height * grid.width;
-}
-
-static struct pbit_bit_grid larger(struct pbit_bit_grid a, struct pbit_bit_grid b)
-{
-    return (struct pbit_bit_grid){a.height > b.height ? a.height : b.height,
-                                  a.width > b.width ? a.width : b.width};
-}
-
-/// A CONV that moves by one pixel reads the NEURON's planes as they are when both have the same grid; so have
-/// the CONV and the NEURON that takes it over, but for a pool between. Grids only grow. Returns whether one
-/// did.
-static int match_grids(const struct pbit_model *model, struct pbit_bit_plan *plan, uint32_t index)
-{
-    struct pbit_operation conv = pbit_model_operation(model, index);
-    struct pbit_bit_plan_entry *own = &plan->entry[index], *into = &plan->entry[own->into],
-                               *source = &plan->entry[plan->producer[pbit_operation_input(model, &conv, 0)]];
-    int direct = conv.window.stride_y == 1 && conv.window.stride_x == 1;
-    struct pbit_bit_grid grid = larger(own->grid, grid_of(model, &conv, into->pooled));
-    if (direct)
-        grid = larger(grid, source->grid);
-    if (!into->pooled)
-        grid = larger(grid, into->grid);
-    grid.width += into->pooled && grid.width % 2;
-    int grows = area_of(grid) > area_of(own->grid) || (direct && area_of(grid) > area_of(source->grid)) ||
-                (!into->pooled && area_of(grid) > area_of(into->grid));
-    own->grid = grid;
-    if (direct)
-        source->grid = grid;
-    if (!into->pooled)
-        into->grid = grid;
-    return grows;
-}
-
-static void choose_grids(const struct pbit_model *model, struct pbit_bit_plan *plan)
-{
-    int grows = 1;
-    while (grows) {
-        grows = 0;
-        for (uint32_t i = 0; i < plan->operations; i++)
-            if (plan->entry[i].into != PBIT_BIT_NONE &&
-                pbit_model_operation(model, i).kind == PBIT_OPERATION_CONV)
-                grows |= match_grids(model, plan, i);
-    }
-}
-
 void pbit_bit_plan_make(const struct pbit_model *model, uint32_t group, struct pbit_bit_plan *plan)
 {
     plan->operations = 0;
@@ -258,13 +207,10 @@ void pbit_bit_plan_make(const struct pbit_model *model, uint32_t group, struct p
         plan->producer[operation.output] = (uint16_t)i;
         plan->entry[i].into = PBIT_BIT_NONE;
         plan->entry[i].capable = (uint8_t)find_capability(model, &operation);
-        struct pbit_tensor output = pbit_model_tensor(model, operation.output);
-        plan->entry[i].grid = (struct pbit_bit_grid){output.height, output.width};
         for (uint32_t input = 0; input < operation.input_count; input++)
             plan->consumers[pbit_operation_input(model, &operation, input)]++;
     }
     for (uint32_t i = model->first_random; i < plan->operations; i++)
         if (plan->entry[i].capable)
             match(model, plan, i);
-    choose_grids(model, plan);
 }

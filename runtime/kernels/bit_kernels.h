@@ -14,9 +14,11 @@ enum {
     PBIT_BIT_SEED = 16,  ///< bytes from which a table is made
     PBIT_BIT_STEPS = 48, ///< steps whose tables are held at a time
     PBIT_BIT_TABLES = PBIT_BIT_STEPS * PBIT_BIT_GROUP * PBIT_BIT_TABLE,
-    PBIT_BIT_OVERRUN = 128, ///< columns that kernels may touch beyond the last one
-    PBIT_BIT_THETA = 64,    ///< straight pieces that stand for theta
+    PBIT_BIT_SCRATCH = PBIT_BIT_TABLES * 5, ///< tables, and the sums of runs for a tile
+    PBIT_BIT_OVERRUN = 128,                 ///< columns that kernels may touch beyond the last one
+    PBIT_BIT_THETA = 64,                    ///< straight pieces that stand for theta
     PBIT_BIT_TERMS = 2,
+    PBIT_BIT_PIXELS = 32, ///< whose random numbers are drawn at a time
 };
 
 /// Output channels are in blocks of `group`, a plane of the next layer. All entries of a table are >= 0: the
@@ -29,14 +31,26 @@ struct pbit_bit_conv {
     const uint8_t
         *runs; ///< [block][steps]: the lengths of the runs of tables whose entries are added in 8
                ///< bits; every `part` steps of the kernels, a run ends and the list goes on at that step
+    const uint8_t *factors; ///< [block][steps][group], of the runs; NULL: none
+};
+
+/// Columns of several pieces of the planes.
+struct pbit_bit_columns {
+    size_t pieces, length;
+    size_t in_pitch, out_pitch; ///< from piece to piece
 };
 
 /// One block of output channels. offsets: [steps], where the index bytes of column 0 lie in `planes`.
-/// tables: PBIT_BIT_TABLES bytes of scratch, 64-aligned. sums: [group][stride], without the negative weights;
-/// they fit in 16 bits. Those of channels that are not there may be anything.
+/// scratch: PBIT_BIT_SCRATCH bytes, 64-aligned. sums: [group][stride], without the negative weights:
+/// uint16_t, or int32_t where there are factors. Those of channels that are not there may be anything.
 typedef void pbit_bit_conv_function(const struct pbit_bit_conv *conv, uint32_t block, const uint32_t *offsets,
-                                    const uint8_t *planes, size_t columns, uint8_t *tables, uint16_t *sums,
-                                    size_t stride);
+                                    const uint8_t *planes, const struct pbit_bit_columns *columns,
+                                    uint8_t *scratch, void *sums, size_t stride);
+
+/// out[i] = in[i] & mask[i], where mask is not NULL. map: what the bits of a byte become is added instead.
+/// Works in whole vectors.
+typedef void pbit_bit_show_function(const uint8_t *in, const uint8_t *mask, const uint8_t *map, size_t count,
+                                    uint8_t *out);
 
 /// Straight pieces through theta by the upper bits of u: theta(u) is start + slope * u, and off by at most
 /// `margin`, also when u is off by 1.
@@ -46,7 +60,9 @@ struct pbit_bit_theta {
 
 /// z = RS(sum * multiplier, shift) + bias, where sum counts from `least`.
 struct pbit_bit_term {
-    const uint16_t *sums; ///< [at + count]
+    const void *sums; ///< [instance][pitch], as CONV left them
+    size_t pitch;
+    int wide; ///< int32_t
     float scale;
     int32_t least, multiplier;
     uint32_t shift;
@@ -56,7 +72,7 @@ struct pbit_bit_term {
 /// One term more: RS(weight * multiplier * level, shift) and the bias, where the level is what `mask` leaves
 /// of a byte, divided by `unit`: a bit or the whole byte.
 struct pbit_bit_residual {
-    const uint8_t *plane; ///< [at + count], or NULL: none
+    const uint8_t *plane; ///< [instance][count], or NULL: none
     uint8_t mask, unit;
     float scale; ///< of what the mask leaves
     int32_t weight, multiplier;
@@ -64,11 +80,11 @@ struct pbit_bit_residual {
     int32_t bias;
 };
 
-/// One channel of a NEURON for one instance: compares z with theta(v') of FORMAT.md, sections 4 and 5, or
-/// rounds it to a level, in floats; where they are too near to tell, in integers.
+/// One channel of a NEURON: compares z with theta(v') of FORMAT.md, sections 4 and 5, or rounds it to a
+/// level, in floats; where they are too near to tell, in integers.
 struct pbit_bit_draw {
-    const int32_t *z; ///< [count], or NULL: z is the sum of the terms
-    size_t at;        ///< where the instance's columns begin in the terms
+    size_t instances, count; ///< count: columns of an instance
+    const int32_t *z;        ///< [count], of all instances; NULL: z is the sum of the terms
     uint32_t terms;
     struct pbit_bit_term term[PBIT_BIT_TERMS];
     struct pbit_bit_residual residual;
@@ -76,47 +92,54 @@ struct pbit_bit_draw {
     float margin;                        ///< how far the float z may be from the exact one
     const struct pbit_bit_theta *pieces; ///< NULL: linear
     const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
-    const uint16_t *random;              ///< r of FORMAT.md, [count]
-    uint32_t order, rho;
+    const uint16_t *random;              ///< r of FORMAT.md: [instance / random_shared][random_pitch]
+    size_t random_shared, random_pitch;
+    const uint32_t *order; ///< [instance]
+    uint32_t rho;
     float amplitude; ///< rho / 256
-    size_t count;
-    uint8_t bit; ///< the channel's, of a column's byte; 0: levels of 255 are made, without random numbers
+    uint8_t bit;     ///< the channel's, of a column's byte; 0: levels of 255 are made, without random numbers
 };
-/// Adds the bits to the plane, or writes the levels.
+/// Adds the bits to the plane, [instance][count], or writes the levels.
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 
-/// The largest of 2 x 2 sums. in: lines `pitch` apart, out: out_pitch; may be touched PBIT_BIT_OVERRUN
-/// numbers beyond the end.
-typedef void pbit_bit_pool_function(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width,
-                                    uint16_t *out, size_t out_pitch);
+/// The largest of 2 x 2 sums. in: lines `pitch` apart, out: `width`; may be touched PBIT_BIT_OVERRUN numbers
+/// beyond the end.
+typedef void pbit_bit_pool_function(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width,
+                                    void *out);
 
-/// random[elements rounded up to PBIT_LANES]: the next outputs of the lanes in the order of the neurons.
-typedef void pbit_bit_random_function(struct pbit_lanes *lanes, size_t elements, uint16_t *random);
+/// The next outputs of the lanes, which are for neurons in the order [pixel][channel], to
+/// random[channel][pixel], `stride` numbers from channel to channel: a multiple of PBIT_BIT_PIXELS not below
+/// the pixels. buffer: [PBIT_BIT_PIXELS][channels] and PBIT_BIT_OVERRUN more.
+typedef void pbit_bit_random_function(struct pbit_lanes *lanes, size_t pixels, uint32_t channels,
+                                      size_t stride, uint32_t *buffer, uint16_t *random);
+
+/// in[pixel][channel] to out[channel][pixel], `stride` numbers from channel to channel, as of random numbers.
+/// Both may be touched PBIT_BIT_OVERRUN numbers beyond the end.
+typedef void pbit_bit_transpose_function(const int32_t *in, size_t pixels, uint32_t channels, size_t stride,
+                                         int32_t *out);
 
 struct pbit_bit_kernels {
     uint32_t group;
-    uint32_t part; ///< steps whose tables are held at a time
+    uint32_t part;    ///< steps whose tables are held at a time
+    uint32_t columns; ///< of a vector
     pbit_bit_conv_function *convolve;
+    pbit_bit_show_function *show;
     pbit_bit_draw_function *draw;
     pbit_bit_pool_function *pool;
     pbit_bit_random_function *random;
+    pbit_bit_transpose_function *transpose;
     const char *instruction; ///< that looks up
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
 
-/// The exact bit or level of column i.
-uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t i);
+/// The exact bit or level of column i of an instance.
+uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t instance, size_t i);
 
-/// in[height][width][channels] to out[channel][y * pitch + x], `stride` elements from channel to channel.
-/// Both may be touched PBIT_BIT_OVERRUN elements beyond the end.
-struct pbit_bit_shape {
-    uint32_t height, width, channels, pitch;
-    size_t stride;
-};
-void pbit_bit_transpose_16(const struct pbit_bit_shape *shape, const uint16_t *in, uint16_t *out);
-void pbit_bit_transpose_32(const struct pbit_bit_shape *shape, const int32_t *in, int32_t *out);
-/// Planes to out[height][width][channels], a byte for each bit or level. group: channels of a plane's byte.
-void pbit_bit_spread(const struct pbit_bit_shape *shape, const uint8_t *planes, uint32_t group, uint8_t *out);
-void pbit_bit_transpose_levels(const struct pbit_bit_shape *shape, const uint8_t *planes, uint8_t *out);
+/// Planes `stride` bytes apart to out[pixel][channel], a byte for each bit or level. group: channels of a
+/// plane's byte.
+void pbit_bit_spread(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels, uint32_t group,
+                     uint8_t *out);
+void pbit_bit_spread_levels(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels,
+                            uint8_t *out);
 
 #endif

@@ -9,27 +9,30 @@
 #define TARGET __attribute__((target("avx2,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-enum { GROUP = 4, TABLE = 16, STEPS = PBIT_BIT_TABLES / (GROUP * TABLE), BYTES = 32, LANES = 8 };
+enum {
+    GROUP = 4,
+    TABLE = 16,
+    STEPS = PBIT_BIT_TABLES / (GROUP * TABLE),
+    BYTES = 32,
+    LANES = 8,
+    VECTORS = 2,
+    FEW = 0
+};
 
 typedef __m256i VECTOR;
 #define VECTOR_ZERO _mm256_setzero_si256
 #define VECTOR_LOAD(from) _mm256_loadu_si256((const __m256i *)(from))
 #define VECTOR_STORE(to, x) _mm256_storeu_si256((__m256i *)(to), x)
+#define AND _mm256_and_si256
 #define ADD_8 _mm256_add_epi8
 #define ADD_16 _mm256_add_epi16
-#define SUBTRACT_16 _mm256_sub_epi16
-#define LEFT_8(x) _mm256_slli_epi16(x, 8)
-#define RIGHT_8(x) _mm256_srli_epi16(x, 8)
+#define ADD_32 _mm256_add_epi32
+#define WIDEN_16(from) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(from)))
+#define WIDEN_32(from) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(from)))
+#define scale(words, factor) _mm256_madd_epi16(words, _mm256_set1_epi32(factor))
 
 #define load_table(from) _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(from)))
 #define look_up _mm256_shuffle_epi8
-
-INLINE void interleave(VECTOR even, VECTOR odd, VECTOR half[2])
-{
-    VECTOR low = _mm256_unpacklo_epi16(even, odd), high = _mm256_unpackhi_epi16(even, odd);
-    half[0] = _mm256_permute2x128_si256(low, high, 0x20);
-    half[1] = _mm256_permute2x128_si256(low, high, 0x31);
-}
 
 typedef __m256 FLOATS;
 typedef __m256i INTEGERS;
@@ -130,11 +133,32 @@ INLINE INTEGERS step_lanes(INTEGERS s)
     return _mm256_xor_si256(s, _mm256_slli_epi32(s, 5));
 }
 
-INLINE void store_upper(INTEGERS s, uint16_t *to)
+/// The upper halves of two vectors' lanes, in turn.
+INLINE INTEGERS join_upper(INTEGERS first, INTEGERS second)
 {
-    s = _mm256_srli_epi32(s, 16);
-    _mm_storeu_si128((__m128i *)to,
-                     _mm_packus_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)));
+    return _mm256_blend_epi16(_mm256_srli_epi32(first, 16), second, 0xAA);
+}
+
+/// 8 x 8 lanes.
+INLINE void transpose(INTEGERS rows[LANES])
+{
+    INTEGERS a[LANES];
+    _Pragma("GCC unroll 16") for (int i = 0; i < 4; i++)
+    {
+        a[2 * i] = _mm256_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 2; i++) for (int j = 0; j < 2; j++)
+    {
+        rows[4 * i + 2 * j] = _mm256_unpacklo_epi64(a[4 * i + j], a[4 * i + j + 2]);
+        rows[4 * i + 2 * j + 1] = _mm256_unpackhi_epi64(a[4 * i + j], a[4 * i + j + 2]);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 4; i++)
+    {
+        a[i] = _mm256_permute2x128_si256(rows[i], rows[i + 4], 0x20);
+        a[i + 4] = _mm256_permute2x128_si256(rows[i], rows[i + 4], 0x31);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) rows[i] = a[i];
 }
 
 #include "runtime/kernels/bit_tiles.h"
@@ -147,27 +171,54 @@ static const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t *tables
     return seeds;
 }
 
-TILE(four_by_one, 4, 1)
+TILE(four_by_two, add_entries, 4, 2)
+TILE(four_by_one, add_entries, 4, 1)
 
-static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns)
+static uint32_t convolve_tile(const struct part *part, uint32_t count, const uint8_t *planes,
+                              const struct place *places)
 {
-    for (size_t first = 0; first < columns; first += BYTES)
-        four_by_one(part, 0, planes, first);
+    if (count < 2)
+        four_by_one(part, planes, places);
+    else
+        four_by_two(part, planes, places);
+    return count < 2 ? 1 : 2;
 }
 
-static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width, uint16_t *out,
-                        size_t out_pitch)
+static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width, void *out)
 {
-    for (uint32_t y = 0; y < height; y++, in += 2 * pitch, out += out_pitch)
+    const uint16_t *words = in;
+    const int32_t *integers = in;
+    for (uint32_t y = 0; y < height; y++, words += 2 * pitch, integers += 2 * pitch)
         for (uint32_t x = 0; x < width; x += LANES) {
-            VECTOR largest = _mm256_max_epu16(load_integers(in + 2 * x), load_integers(in + pitch + 2 * x));
-            largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
-            largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
-            __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
-            _mm_storeu_si128((__m128i *)(out + x), _mm_packus_epi32(low, high));
+            size_t to = (size_t)y * width + x;
+            if (wide) {
+                VECTOR left = _mm256_max_epi32(load_integers(integers + 2 * x),
+                                               load_integers(integers + pitch + 2 * x)),
+                       right = _mm256_max_epi32(load_integers(integers + 2 * x + LANES),
+                                                load_integers(integers + pitch + 2 * x + LANES));
+                __m256 even = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0x88),
+                       odd = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0xDD);
+                VECTOR largest = _mm256_max_epi32(_mm256_castps_si256(even), _mm256_castps_si256(odd));
+                VECTOR_STORE((int32_t *)out + to, _mm256_permute4x64_epi64(largest, 0xD8));
+            } else {
+                VECTOR largest =
+                    _mm256_max_epu16(load_integers(words + 2 * x), load_integers(words + pitch + 2 * x));
+                largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
+                largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
+                __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
+                _mm_storeu_si128((__m128i *)((uint16_t *)out + to), _mm_packus_epi32(low, high));
+            }
         }
 }
 
-const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {GROUP, STEPS,       convolve, draw,
-                                                       pool,  draw_random, "vpshufb"};
+const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {.group = GROUP,
+                                                       .part = STEPS,
+                                                       .columns = BYTES,
+                                                       .convolve = convolve,
+                                                       .show = show,
+                                                       .draw = draw,
+                                                       .pool = pool,
+                                                       .random = draw_random,
+                                                       .transpose = transpose_integers,
+                                                       .instruction = "vpshufb"};
 #endif

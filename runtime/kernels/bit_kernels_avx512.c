@@ -11,27 +11,30 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
-enum { GROUP = 6, TABLE = 64, STEPS = PBIT_BIT_TABLES / (GROUP * TABLE), BYTES = 64, LANES = 16 };
+enum {
+    GROUP = 6,
+    TABLE = 64,
+    STEPS = PBIT_BIT_TABLES / (GROUP * TABLE),
+    BYTES = 64,
+    LANES = 16,
+    VECTORS = 4,
+    FEW = 2
+};
 
 typedef __m512i VECTOR;
 #define VECTOR_ZERO _mm512_setzero_si512
 #define VECTOR_LOAD _mm512_loadu_si512
 #define VECTOR_STORE _mm512_storeu_si512
+#define AND _mm512_and_si512
 #define ADD_8 _mm512_add_epi8
 #define ADD_16 _mm512_add_epi16
-#define SUBTRACT_16 _mm512_sub_epi16
-#define LEFT_8(x) _mm512_slli_epi16(x, 8)
-#define RIGHT_8(x) _mm512_srli_epi16(x, 8)
+#define ADD_32 _mm512_add_epi32
+#define WIDEN_16(from) _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(from)))
+#define WIDEN_32(from) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(from)))
+#define scale(words, factor) _mm512_madd_epi16(words, _mm512_set1_epi32(factor))
 
-#define load_table _mm512_load_si512
+#define load_table _mm512_loadu_si512
 #define look_up(table, index) _mm512_permutexvar_epi8(index, table)
-
-INLINE void interleave(VECTOR even, VECTOR odd, VECTOR half[2])
-{
-    VECTOR low = _mm512_unpacklo_epi16(even, odd), high = _mm512_unpackhi_epi16(even, odd);
-    half[0] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high);
-    half[1] = _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high);
-}
 
 typedef __m512 FLOATS;
 typedef __m512i INTEGERS;
@@ -127,9 +130,36 @@ INLINE INTEGERS step_lanes(INTEGERS s)
     return _mm512_xor_si512(s, _mm512_slli_epi32(s, 5));
 }
 
-INLINE void store_upper(INTEGERS s, uint16_t *to)
+/// The upper halves of two vectors' lanes, in turn.
+INLINE INTEGERS join_upper(INTEGERS first, INTEGERS second)
 {
-    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(s, 16)));
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(first, 16), second);
+}
+
+/// 16 x 16 lanes.
+INLINE void transpose(INTEGERS rows[LANES])
+{
+    INTEGERS a[LANES];
+    _Pragma("GCC unroll 16") for (int i = 0; i < 8; i++)
+    {
+        a[2 * i] = _mm512_unpacklo_epi32(rows[2 * i], rows[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(rows[2 * i], rows[2 * i + 1]);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 4; i++) for (int j = 0; j < 2; j++)
+    {
+        rows[4 * i + 2 * j] = _mm512_unpacklo_epi64(a[4 * i + j], a[4 * i + j + 2]);
+        rows[4 * i + 2 * j + 1] = _mm512_unpackhi_epi64(a[4 * i + j], a[4 * i + j + 2]);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 2; i++) for (int j = 0; j < 4; j++)
+    {
+        a[8 * i + j] = _mm512_shuffle_i32x4(rows[8 * i + j], rows[8 * i + j + 4], 0x88);
+        a[8 * i + j + 4] = _mm512_shuffle_i32x4(rows[8 * i + j], rows[8 * i + j + 4], 0xDD);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 8; i++)
+    {
+        rows[i] = _mm512_shuffle_i32x4(a[i], a[i + 8], 0x88);
+        rows[i + 8] = _mm512_shuffle_i32x4(a[i], a[i + 8], 0xDD);
+    }
 }
 
 #include "runtime/kernels/bit_tiles.h"
@@ -148,40 +178,101 @@ static TARGET const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t 
     return tables;
 }
 
-TILE(three_by_two, 3, 2)
-TILE(two_by_two, 2, 2)
-TILE(six_by_one, 6, 1)
-
-static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns)
+/// As add_entries, from the seeds: two small tables for each large one, which would take longer to make than
+/// to look up one or two times.
+INLINE uint32_t add_from_seeds(const int channels, const int vectors, const struct part *part,
+                               const uint8_t *planes, const struct place *places)
 {
-    size_t first = 0;
-    for (; first + BYTES < columns; first += 2 * BYTES) {
-        if (part->channels > 4 || part->channels == 3) {
-            three_by_two(part, 0, planes, first);
-            if (part->channels > 3)
-                three_by_two(part, 3, planes, first);
-        } else {
-            two_by_two(part, 0, planes, first);
-            if (part->channels > 2)
-                two_by_two(part, 2, planes, first);
+    const uint8_t *seeds = part->seeds;
+    uint8_t *to = part->run_sums;
+    uint32_t run = 0;
+    const VECTOR three = _mm512_set1_epi8(7), upper = _mm512_set1_epi8(8);
+    for (uint32_t step = 0; step < part->steps; run++) {
+        VECTOR sums[GROUP * FEW];
+        UNROLL for (int i = 0; i < channels * vectors; i++) sums[i] = VECTOR_ZERO();
+        for (uint32_t end = step + part->runs[run]; step < end; step++, seeds += GROUP * PBIT_BIT_SEED) {
+            VECTOR low[FEW], high[FEW];
+            UNROLL for (int v = 0; v < vectors; v++)
+            {
+                VECTOR index = VECTOR_LOAD(planes + places[v].in + part->offsets[step]);
+                low[v] = AND(index, three);
+                high[v] = _mm512_or_si512(AND(_mm512_srli_epi16(index, 3), three), upper);
+            }
+            UNROLL for (int c = 0; c < channels; c++)
+            {
+                VECTOR seed =
+                    _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(seeds + c * PBIT_BIT_SEED)));
+                UNROLL for (int v = 0; v < vectors; v++)
+                {
+                    VECTOR *sum = &sums[c * vectors + v];
+                    *sum = ADD_8(*sum, _mm512_shuffle_epi8(seed, low[v]));
+                    *sum = ADD_8(*sum, _mm512_shuffle_epi8(seed, high[v]));
+                }
+            }
         }
+        UNROLL for (int i = 0; i < channels * vectors; i++, to += BYTES) VECTOR_STORE(to, sums[i]);
     }
-    if (first < columns)
-        six_by_one(part, 0, planes, first);
+    return run;
 }
 
-static TARGET void pool(const uint16_t *in, size_t pitch, uint32_t height, uint32_t width, uint16_t *out,
-                        size_t out_pitch)
+TILE(six_by_four, add_entries, 6, 4)
+TILE(four_by_four, add_entries, 4, 4)
+TILE(two_by_four, add_entries, 2, 4)
+TILE(six_by_two, add_entries, 6, 2)
+TILE(six_by_one, add_entries, 6, 1)
+TILE(two_from_seeds, add_from_seeds, 6, 2)
+TILE(one_from_seeds, add_from_seeds, 6, 1)
+
+static uint32_t convolve_tile(const struct part *part, uint32_t count, const uint8_t *planes,
+                              const struct place *places)
 {
-    for (uint32_t y = 0; y < height; y++, in += 2 * pitch, out += out_pitch)
+    if (count >= 4) {
+        (part->channels > 4   ? six_by_four
+         : part->channels > 2 ? four_by_four
+                              : two_by_four)(part, planes, places);
+        return 4;
+    }
+    if (count >= 2) {
+        (part->tables ? six_by_two : two_from_seeds)(part, planes, places);
+        return 2;
+    }
+    (part->tables ? six_by_one : one_from_seeds)(part, planes, places);
+    return 1;
+}
+
+static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width, void *out)
+{
+    const uint16_t *words = in;
+    const int32_t *integers = in;
+    for (uint32_t y = 0; y < height; y++, words += 2 * pitch, integers += 2 * pitch)
         for (uint32_t x = 0; x < width; x += LANES) {
-            VECTOR largest =
-                _mm512_max_epu16(_mm512_loadu_si512(in + 2 * x), _mm512_loadu_si512(in + pitch + 2 * x));
-            largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
-            _mm256_storeu_si256((__m256i *)(out + x), _mm512_cvtepi32_epi16(largest));
+            size_t to = (size_t)y * width + x;
+            if (wide) {
+                VECTOR left = _mm512_max_epi32(load_integers(integers + 2 * x),
+                                               load_integers(integers + pitch + 2 * x)),
+                       right = _mm512_max_epi32(load_integers(integers + 2 * x + LANES),
+                                                load_integers(integers + pitch + 2 * x + LANES));
+                VECTOR pairs = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+                VECTOR even = _mm512_permutex2var_epi32(left, pairs, right),
+                       odd = _mm512_permutex2var_epi32(left, ADD_32(pairs, _mm512_set1_epi32(1)), right);
+                VECTOR_STORE((int32_t *)out + to, _mm512_max_epi32(even, odd));
+            } else {
+                VECTOR largest =
+                    _mm512_max_epu16(VECTOR_LOAD(words + 2 * x), VECTOR_LOAD(words + pitch + 2 * x));
+                largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
+                _mm256_storeu_si256((__m256i *)((uint16_t *)out + to), _mm512_cvtepi32_epi16(largest));
+            }
         }
 }
 
-const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {GROUP, STEPS,       convolve, draw,
-                                                         pool,  draw_random, "vpermb"};
+const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {.group = GROUP,
+                                                         .part = STEPS,
+                                                         .columns = BYTES,
+                                                         .convolve = convolve,
+                                                         .show = show,
+                                                         .draw = draw,
+                                                         .pool = pool,
+                                                         .random = draw_random,
+                                                         .transpose = transpose_integers,
+                                                         .instruction = "vpermb"};
 #endif

@@ -1,10 +1,10 @@
 // The kernels on bits for one kind of processor; included by its file, which defines before: TARGET and
 // INLINE as packed_conv_tiles.h; GROUP; TABLE, bytes of a table; STEPS, whose tables are held at a time;
-// BYTES of a vector; VECTOR with VECTOR_ZERO(), VECTOR_LOAD, VECTOR_STORE, ADD_8, ADD_16, SUBTRACT_16, LEFT_8
-// and RIGHT_8, shifts by 8 of 16-bit lanes; load_table, look_up(table, index); store_sums(even, odd, to); and
-// for the comparison FLOATS and INTEGERS of LANES lanes.
+// BYTES of a vector; VECTOR with VECTOR_ZERO(), VECTOR_LOAD, VECTOR_STORE, AND, ADD_8, ADD_16, ADD_32;
+// WIDEN_16 and WIDEN_32, which load bytes; scale(words, factor), of 32-bit lanes; load_table, look_up(table,
+// index); and for the comparison FLOATS and INTEGERS of LANES lanes.
 
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 32")
 
 /// Loaded once: compilers would rather load it again for each use, but loads are scarcer than registers here.
 INLINE VECTOR keep(VECTOR x)
@@ -17,152 +17,246 @@ INLINE VECTOR keep(VECTOR x)
 struct part {
     uint32_t steps, channels; ///< channels: of the block, that are there
     int first;
-    const uint8_t *runs, *tables;
+    const uint8_t *runs, *factors, *seeds;
+    const uint8_t *tables; ///< not for FEW vectors
     const uint32_t *offsets;
-    uint16_t *sums;
+    uint8_t *run_sums; ///< of a tile: [run][channel][vector][BYTES]
+    void *sums;
     size_t stride;
 };
 
-/// Entries are added in 8 bits while they fit, then in 16: even columns in `low`, with 256 times the odd
-/// ones, odd ones in `high`.
-INLINE void tile(const int channels, const int vectors, const struct part *part, uint32_t channel,
-                 const uint8_t *planes, size_t column)
+/// Where a vector begins: in the planes, among the sums of a channel.
+struct place {
+    size_t in, out;
+};
+
+/// Adds up the entries of each run in 8 bits. Returns the number of runs.
+INLINE uint32_t add_entries(const int channels, const int vectors, const struct part *part,
+                            const uint8_t *planes, const struct place *places)
 {
-    VECTOR low[GROUP], high[GROUP];
-    UNROLL for (int i = 0; i < channels * vectors; i++) low[i] = high[i] = VECTOR_ZERO();
-    const uint8_t *tables = part->tables + channel * TABLE, *runs = part->runs;
-    for (uint32_t step = 0; step < part->steps;) {
-        VECTOR bytes[GROUP];
-        UNROLL for (int i = 0; i < channels * vectors; i++) bytes[i] = VECTOR_ZERO();
-        for (uint32_t end = step + *runs++; step < end; step++, tables += GROUP * TABLE) {
-            const uint8_t *at = planes + column + part->offsets[step];
-            VECTOR index[2];
-            UNROLL for (int v = 0; v < vectors; v++) index[v] = keep(VECTOR_LOAD(at + v * BYTES));
+    const uint8_t *tables = part->tables, *from[VECTORS];
+    uint8_t *to = part->run_sums;
+    uint32_t run = 0;
+    UNROLL for (int v = 0; v < vectors; v++) from[v] = planes + places[v].in;
+    for (uint32_t step = 0; step < part->steps; run++) {
+        VECTOR sums[GROUP * VECTORS];
+        UNROLL for (int i = 0; i < channels * vectors; i++) sums[i] = VECTOR_ZERO();
+        for (uint32_t end = step + part->runs[run]; step < end; step++, tables += GROUP * TABLE) {
+            VECTOR index[VECTORS];
+            UNROLL for (int v = 0; v < vectors; v++) index[v] =
+                keep(VECTOR_LOAD(from[v] + part->offsets[step]));
             UNROLL for (int c = 0; c < channels; c++)
             {
                 VECTOR table = keep(load_table(tables + c * TABLE));
-                UNROLL for (int v = 0; v < vectors; v++) bytes[c * vectors + v] =
-                    ADD_8(bytes[c * vectors + v], look_up(table, index[v]));
+                UNROLL for (int v = 0; v < vectors; v++) sums[c * vectors + v] =
+                    ADD_8(sums[c * vectors + v], look_up(table, index[v]));
             }
         }
-        UNROLL for (int i = 0; i < channels * vectors; i++)
-        {
-            low[i] = ADD_16(low[i], bytes[i]);
-            high[i] = ADD_16(high[i], RIGHT_8(bytes[i]));
-        }
+        UNROLL for (int i = 0; i < channels * vectors; i++, to += BYTES) VECTOR_STORE(to, sums[i]);
     }
-    UNROLL for (int c = 0; c < channels; c++) UNROLL for (int v = 0; v < vectors; v++)
+    return run;
+}
+
+/// Adds up the runs of a vector of columns, which lie `size` bytes apart, in 16 bits.
+INLINE void add_runs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size, uint16_t *to)
+{
+    UNROLL for (int half = 0; half < 2; half++, from += BYTES / 2, to += BYTES / 2)
     {
-        VECTOR odd = high[c * vectors + v], even = SUBTRACT_16(low[c * vectors + v], LEFT_8(odd)), half[2];
-        uint16_t *to = part->sums + (channel + (uint32_t)c) * part->stride + column + (size_t)v * BYTES;
-        interleave(even, odd, half);
-        UNROLL for (int h = 0; h < 2; h++) VECTOR_STORE(
-            to + h * BYTES / 2, part->first ? half[h] : ADD_16(half[h], VECTOR_LOAD(to + h * BYTES / 2)));
+        VECTOR sum = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to);
+        for (uint32_t run = 0; run < runs; run++)
+            sum = ADD_16(sum, WIDEN_16(from + run * size));
+        VECTOR_STORE(to, sum);
     }
 }
 
-#define TILE(name, channels, vectors)                                                                        \
-    static TARGET __attribute__((noinline)) void name(const struct part *part, uint32_t channel,             \
-                                                      const uint8_t *planes, size_t column)                  \
+/// The same in 32 bits, with the factors of the runs.
+INLINE void add_scaled_runs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size,
+                            const uint8_t *factors, int32_t *to)
+{
+    VECTOR sums[4];
+    UNROLL for (int i = 0; i < 4; i++) sums[i] =
+        part->first ? VECTOR_ZERO() : VECTOR_LOAD(to + i * (BYTES / 4));
+    for (uint32_t run = 0; run < runs; run++, from += size, factors += GROUP)
+        UNROLL for (int i = 0; i < 4; i++) sums[i] =
+            ADD_32(sums[i], scale(WIDEN_32(from + i * (BYTES / 4)), *factors));
+    UNROLL for (int i = 0; i < 4; i++) VECTOR_STORE(to + i * (BYTES / 4), sums[i]);
+}
+
+INLINE void add_all_runs(const int channels, const int vectors, const struct part *part, uint32_t runs,
+                         const struct place *places)
+{
+    const size_t size = (size_t)(channels * vectors * BYTES);
+    const uint8_t *from = part->run_sums;
+    for (int c = 0; c < channels; c++)
+        for (int v = 0; v < vectors; v++, from += BYTES) {
+            size_t at = (size_t)c * part->stride + places[v].out;
+            if (part->factors)
+                add_scaled_runs(part, runs, from, size, part->factors + c, (int32_t *)part->sums + at);
+            else
+                add_runs(part, runs, from, size, (uint16_t *)part->sums + at);
+        }
+}
+
+#define TILE(name, add_entries, channels, vectors)                                                           \
+    static TARGET __attribute__((noinline)) void name(const struct part *part, const uint8_t *planes,        \
+                                                      const struct place *places)                            \
     {                                                                                                        \
-        tile(channels, vectors, part, channel, planes, column);                                              \
+        uint32_t runs = add_entries(channels, vectors, part, planes, places);                                \
+        add_all_runs(channels, vectors, part, runs, places);                                                 \
     }
 
-/// z of LANES columns of a channel from column i on.
-INLINE FLOATS sum_terms(const int terms, const int residual, const struct pbit_bit_draw *draw, size_t i)
+/// An instance of a channel, in registers.
+struct one {
+    const void *sums[PBIT_BIT_TERMS];
+    int wide[PBIT_BIT_TERMS];
+    FLOATS scale[PBIT_BIT_TERMS], residual_scale, offset, margin, amplitude;
+    const uint8_t *residual;
+    uint8_t mask, bit;
+    const int32_t *z;
+    const uint16_t *random;
+    uint32_t order;
+    int rho;
+    const struct pbit_bit_theta *pieces;
+};
+
+INLINE struct one pick_instance(const int terms, const struct pbit_bit_draw *draw, size_t instance)
 {
-    FLOATS z = set_float(draw->offset);
+    struct one one = {.residual_scale = set_float(draw->residual.scale),
+                      .offset = set_float(draw->offset),
+                      .margin = set_float(draw->margin),
+                      .amplitude = set_float(draw->amplitude),
+                      .residual = draw->residual.plane + (draw->residual.plane ? instance * draw->count : 0),
+                      .mask = draw->residual.mask,
+                      .bit = draw->bit,
+                      .z = draw->z,
+                      .rho = (int)draw->rho,
+                      .pieces = draw->pieces};
+    UNROLL for (int t = 0; t < terms; t++)
+    {
+        const struct pbit_bit_term *term = &draw->term[t];
+        size_t bytes = instance * term->pitch * (term->wide ? sizeof(int32_t) : sizeof(uint16_t));
+        one.sums[t] = (const uint8_t *)term->sums + bytes;
+        one.wide[t] = term->wide;
+        one.scale[t] = set_float(term->scale);
+    }
+    if (draw->bit) {
+        one.random = draw->random + instance / draw->random_shared * draw->random_pitch;
+        one.order = draw->order[instance];
+    }
+    return one;
+}
+
+/// z of LANES columns from column i on.
+INLINE FLOATS sum_terms(const int terms, const int residual, const struct one *one, size_t i)
+{
+    FLOATS z = one->offset;
     if (terms == 0 && !residual)
-        z = to_float(clamp(load_integers(draw->z + i)));
-    UNROLL for (int t = 0; t < terms; t++) z = MULTIPLY_ADD(
-        to_float(load_words(draw->term[t].sums + draw->at + i)), set_float(draw->term[t].scale), z);
+        z = to_float(clamp(load_integers(one->z + i)));
+    UNROLL for (int t = 0; t < terms; t++)
+    {
+        INTEGERS sums = one->wide[t] ? load_integers((const int32_t *)one->sums[t] + i)
+                                     : load_words((const uint16_t *)one->sums[t] + i);
+        z = MULTIPLY_ADD(to_float(sums), one->scale[t], z);
+    }
     if (residual)
-        z = MULTIPLY_ADD(to_float(load_bytes(draw->residual.plane + draw->at + i, draw->residual.mask)),
-                         set_float(draw->residual.scale), z);
+        z = MULTIPLY_ADD(to_float(load_bytes(one->residual + i, one->mask)), one->residual_scale, z);
     return z;
 }
 
 /// Which bits are 1, and which of them floats cannot tell. Linear neurons have theta(u) = u, others a
 /// straight piece by the upper bits of u; v' is off by less than 1 where its rounding is left out.
 /// Linear neurons that read z need no floats.
-INLINE MASK compare(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
-                    size_t i, MASK *unclear)
+INLINE MASK compare(const int linear, const int terms, const int residual, const struct one *one, size_t i,
+                    MASK *unclear)
 {
+    INTEGERS words = load_noise(one->random + i, one->order);
     if (linear && terms == 0 && !residual) {
         *unclear = 0;
-        return less(stretch(load_noise(draw->random + i, draw->order), (int)draw->rho),
-                    load_integers(draw->z + i));
+        return less(stretch(words, one->rho), load_integers(one->z + i));
     }
-    FLOATS z = sum_terms(terms, residual, draw, i), margin = set_float(draw->margin);
-    FLOATS noise = to_float(load_noise(draw->random + i, draw->order));
+    FLOATS z = sum_terms(terms, residual, one, i), margin = one->margin, noise = to_float(words);
     if (linear) {
-        z = SUBTRACT_PRODUCT(noise, set_float(draw->amplitude), SUBTRACT_FLOAT(z, set_float(32768)));
+        z = SUBTRACT_PRODUCT(noise, one->amplitude, SUBTRACT_FLOAT(z, set_float(32768)));
     } else {
-        FLOATS u = MULTIPLY_ADD(noise, set_float(draw->amplitude), set_float(32768));
+        FLOATS u = MULTIPLY_ADD(noise, one->amplitude, set_float(32768));
         INTEGERS piece = RIGHT_32(to_integer(u), 10);
-        FLOATS theta = MULTIPLY_ADD(u, look_up_float(draw->pieces->slope, piece),
-                                    look_up_float(draw->pieces->start, piece));
+        FLOATS theta = MULTIPLY_ADD(u, look_up_float(one->pieces->slope, piece),
+                                    look_up_float(one->pieces->start, piece));
         z = SUBTRACT_FLOAT(z, theta);
-        margin = ADD_FLOAT(margin, look_up_float(draw->pieces->margin, piece));
+        margin = ADD_FLOAT(margin, look_up_float(one->pieces->margin, piece));
     }
     *unclear = smaller_than(z, margin);
     return positive(z);
 }
 
 /// The levels, and which of them floats cannot tell: 255 * z / 65536 is half-way between two.
-INLINE INTEGERS round_levels(FLOATS z, const struct pbit_bit_draw *draw, MASK *unclear)
+INLINE INTEGERS round_levels(FLOATS z, const struct one *one, MASK *unclear)
 {
     const float unit = 255.0f / 65536;
     z = MULTIPLY_ADD(clip(z, set_float(0), set_float(65536)), set_float(unit), set_float(0.5f));
     INTEGERS level = to_integer(z);
     FLOATS beyond = SUBTRACT_FLOAT(SUBTRACT_FLOAT(z, to_float(level)), set_float(0.5f));
     *unclear = smaller_than(SUBTRACT_FLOAT(set_float(0.5f), absolute(beyond)),
-                            set_float(draw->margin * unit + 1.0f / (1 << 14)));
+                            MULTIPLY_ADD(one->margin, set_float(unit), set_float(1.0f / (1 << 14))));
     return level;
 }
 
-static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t i, uint32_t ones,
-                                                 uint32_t unclear)
+static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t instance, size_t i,
+                                                 uint32_t ones, uint32_t unclear)
 {
     for (; unclear; unclear &= unclear - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(unclear);
-        ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, i + lane) << lane;
+        ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, instance, i + lane) << lane;
     }
     return ones;
 }
 
-INLINE void draw_bits(const int linear, const int terms, const int residual, const struct pbit_bit_draw *from,
+INLINE void draw_bits(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
                       uint8_t *plane)
 {
-    const struct pbit_bit_draw draw = *from; // no store changes it
-    size_t count = draw.count, i = 0;
-    for (; i + LANES <= count; i += LANES) {
-        MASK unclear, ones = compare(linear, terms, residual, &draw, i, &unclear);
-        if (__builtin_expect(unclear != 0, 0))
-            ones = (MASK)decide(from, i, ones, unclear);
-        add_bits(plane + i, ones, draw.bit);
-    }
-    if (i < count) {
-        MASK inside = (MASK)((1u << (count - i)) - 1);
-        MASK unclear, ones = compare(linear, terms, residual, &draw, i, &unclear);
-        add_bits(plane + i, (MASK)decide(from, i, ones & inside, unclear & inside), draw.bit);
+    size_t count = draw->count;
+    for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
+        const struct one one = pick_instance(terms, draw, instance);
+        size_t i = 0;
+        for (; i + LANES <= count; i += LANES) {
+            MASK unclear, ones = compare(linear, terms, residual, &one, i, &unclear);
+            if (__builtin_expect(unclear != 0, 0))
+                ones = (MASK)decide(draw, instance, i, ones, unclear);
+            add_bits(plane + i, ones, one.bit);
+        }
+        if (i < count) {
+            MASK inside = (MASK)((1u << (count - i)) - 1);
+            MASK unclear, ones = compare(linear, terms, residual, &one, i, &unclear);
+            add_bits(plane + i, (MASK)decide(draw, instance, i, ones & inside, unclear & inside), one.bit);
+        }
     }
 }
 
-INLINE void write_levels(const int terms, const int residual, const struct pbit_bit_draw *from,
+static __attribute__((noinline)) void correct_levels(const struct pbit_bit_draw *draw, size_t instance,
+                                                     size_t i, uint32_t unclear, uint8_t *levels)
+{
+    for (; unclear; unclear &= unclear - 1) {
+        uint32_t lane = (uint32_t)__builtin_ctz(unclear);
+        levels[lane] = pbit_bit_exact(draw, instance, i + lane);
+    }
+}
+
+INLINE void write_levels(const int terms, const int residual, const struct pbit_bit_draw *draw,
                          uint8_t *plane)
 {
-    const struct pbit_bit_draw draw = *from; // no store changes it
-    for (size_t i = 0; i < draw.count; i += LANES) {
-        uint8_t few[LANES] = {0}, *levels = draw.count - i < LANES ? few : plane + i;
-        size_t left = draw.count - i;
-        MASK unclear;
-        store_bytes(round_levels(sum_terms(terms, residual, &draw, i), &draw, &unclear), levels);
-        for (uint32_t rest = unclear; __builtin_expect(rest != 0, 0); rest &= rest - 1)
-            if ((uint32_t)__builtin_ctz(rest) < left)
-                levels[__builtin_ctz(rest)] = pbit_bit_exact(from, i + (uint32_t)__builtin_ctz(rest));
-        if (left < LANES)
-            memcpy(plane + i, few, left);
+    size_t count = draw->count;
+    for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
+        const struct one one = pick_instance(terms, draw, instance);
+        for (size_t i = 0; i < count; i += LANES) {
+            uint8_t few[LANES], *levels = count - i < LANES ? few : plane + i;
+            uint32_t inside = count - i < LANES ? (1u << (count - i)) - 1 : UINT32_MAX;
+            MASK unclear;
+            store_bytes(round_levels(sum_terms(terms, residual, &one, i), &one, &unclear), levels);
+            if (__builtin_expect((unclear & inside) != 0, 0))
+                correct_levels(draw, instance, i, unclear & inside, levels);
+            if (count - i < LANES)
+                memcpy(plane + i, few, count - i);
+        }
     }
 }
 
@@ -198,37 +292,123 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
                                                                                                    plane);
 }
 
-static TARGET void draw_random(struct pbit_lanes *lanes, size_t elements, uint16_t *random)
+/// The next `count` states of all lanes.
+INLINE void step_all_lanes(struct pbit_lanes *lanes, size_t count, uint32_t *to)
 {
-    enum { VECTORS = PBIT_LANES / LANES };
-    INTEGERS state[VECTORS];
-    UNROLL for (int v = 0; v < VECTORS; v++) state[v] = load_integers(lanes->state + v * LANES);
-    for (size_t first = 0; first < elements; first += PBIT_LANES)
-        UNROLL for (int v = 0; v < VECTORS; v++)
+    enum { VECTORS_OF_LANES = PBIT_LANES / LANES };
+    INTEGERS state[VECTORS_OF_LANES];
+    UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++) state[v] = load_integers(lanes->state + v * LANES);
+    for (size_t i = 0; i < count; i++, to += PBIT_LANES)
+        UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++)
         {
             state[v] = step_lanes(state[v]);
-            store_upper(state[v], random + first + v * LANES);
+            VECTOR_STORE(to + v * LANES, state[v]);
+        }
+    UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++) VECTOR_STORE(lanes->state + v * LANES, state[v]);
+}
+
+/// LANES channels of 2 * LANES pixels: the random numbers are the upper halves of the states.
+INLINE void transpose_states(const uint32_t *states, uint32_t channels, uint32_t wanted, size_t stride,
+                             uint16_t *random)
+{
+    INTEGERS pairs[LANES];
+    UNROLL for (int i = 0; i < LANES; i++)
+    {
+        const uint32_t *pair = states + (size_t)(2 * i) * channels;
+        pairs[i] = join_upper(load_integers(pair), load_integers(pair + channels));
+    }
+    transpose(pairs);
+    if (wanted >= LANES)
+        UNROLL for (int i = 0; i < LANES; i++) VECTOR_STORE(random + i * stride, pairs[i]);
+    else
+        for (uint32_t i = 0; i < wanted; i++)
+            VECTOR_STORE(random + i * stride, pairs[i]);
+}
+
+static TARGET void draw_random(struct pbit_lanes *lanes, size_t pixels, uint32_t channels, size_t stride,
+                               uint32_t *buffer, uint16_t *random)
+{
+    for (size_t pixel = 0; pixel < pixels; pixel += PBIT_BIT_PIXELS) {
+        step_all_lanes(lanes, channels, buffer); // of PBIT_LANES, as many as pixels
+        for (uint32_t part = 0; part < PBIT_BIT_PIXELS; part += 2 * LANES)
+            for (uint32_t c = 0; c < channels; c += LANES)
+                transpose_states(buffer + (size_t)part * channels + c, channels, channels - c, stride,
+                                 random + c * stride + pixel + part);
+    }
+}
+static TARGET void transpose_integers(const int32_t *in, size_t pixels, uint32_t channels, size_t stride,
+                                      int32_t *out)
+{
+    for (size_t pixel = 0; pixel < pixels; pixel += LANES)
+        for (uint32_t c = 0; c < channels; c += LANES) {
+            INTEGERS rows[LANES];
+            UNROLL for (int i = 0; i < LANES; i++) rows[i] =
+                load_integers(in + (pixel + (size_t)i) * channels + c);
+            transpose(rows);
+            for (uint32_t i = 0; i < LANES && c + i < channels; i++)
+                VECTOR_STORE(out + (c + i) * stride + pixel, rows[i]);
         }
 }
 
-static void convolve_part(const struct part *part, const uint8_t *planes, size_t columns);
+_Static_assert((int)PBIT_BIT_PIXELS == (int)PBIT_LANES, "a step of the lanes is for a channel");
+
+/// Of up to `count` vectors; returns of how many.
+static uint32_t convolve_tile(const struct part *part, uint32_t count, const uint8_t *planes,
+                              const struct place *places);
 static const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t *tables);
 
-static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uint32_t *offsets,
-                     const uint8_t *planes, size_t columns, uint8_t *tables, uint16_t *sums, size_t stride)
+/// A tile's vectors may be of different pieces.
+static void convolve_part(const struct part *part, const uint8_t *planes,
+                          const struct pbit_bit_columns *columns)
 {
+    struct place places[VECTORS];
+    uint32_t count = 0;
+    for (size_t piece = 0; piece < columns->pieces; piece++)
+        for (size_t first = 0; first < columns->length; first += BYTES) {
+            places[count++] =
+                (struct place){piece * columns->in_pitch + first, piece * columns->out_pitch + first};
+            if (count == VECTORS)
+                count -= convolve_tile(part, count, planes, places);
+        }
+    for (uint32_t done = 0; done < count;)
+        done += convolve_tile(part, count - done, planes, places + done);
+}
+
+static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uint32_t *offsets,
+                     const uint8_t *planes, const struct pbit_bit_columns *columns, uint8_t *scratch,
+                     void *sums, size_t stride)
+{
+    size_t vectors = columns->pieces * ((columns->length + BYTES - 1) / BYTES);
     for (uint32_t first = 0, steps; first < conv->steps; first += steps) {
         steps = conv->steps - first < STEPS ? conv->steps - first : STEPS;
         size_t index = (size_t)block * conv->steps + first;
-        const struct part part = {
-            .steps = steps,
-            .channels = conv->channels - block * GROUP,
-            .first = first == 0,
-            .runs = conv->runs + index,
-            .tables = expand(conv->seeds + index * GROUP * PBIT_BIT_SEED, (size_t)steps * GROUP, tables),
-            .offsets = offsets + first,
-            .sums = sums,
-            .stride = stride};
+        const uint8_t *seeds = conv->seeds + index * GROUP * PBIT_BIT_SEED;
+        const struct part part = {.steps = steps,
+                                  .channels = conv->channels - block * GROUP,
+                                  .first = first == 0,
+                                  .runs = conv->runs + index,
+                                  .factors = conv->factors ? conv->factors + index * GROUP : NULL,
+                                  .seeds = seeds,
+                                  .tables =
+                                      vectors <= FEW ? NULL : expand(seeds, (size_t)steps * GROUP, scratch),
+                                  .offsets = offsets + first,
+                                  .run_sums = scratch + PBIT_BIT_TABLES,
+                                  .sums = sums,
+                                  .stride = stride};
         convolve_part(&part, planes, columns);
+    }
+}
+
+static TARGET void show(const uint8_t *in, const uint8_t *mask, const uint8_t *map, size_t count,
+                        uint8_t *out)
+{
+    VECTOR table = map ? load_table(map) : VECTOR_ZERO();
+    for (size_t i = 0; i < count; i += BYTES) {
+        VECTOR bytes = VECTOR_LOAD(in + i);
+        if (map)
+            bytes = look_up(table, bytes);
+        if (mask)
+            bytes = AND(bytes, VECTOR_LOAD(mask + i));
+        VECTOR_STORE(out + i, map ? ADD_8(bytes, VECTOR_LOAD(out + i)) : bytes);
     }
 }

@@ -18,9 +18,11 @@ static uint32_t add_conv(struct generator *g, uint32_t from, struct pbit_window 
     generator_fill_conv(g, conv, in.channels, channels);
     if (generator_chance(g, from == 0 ? 40 : 80))
         conv->tables.zeros = NULL;
-    if (generator_chance(g, 85)) {
+    if (generator_chance(g, 40)) {
         conv->fields.weight_group = 0;
         conv->tables.factors = NULL;
+    } else if (conv->fields.weight_group && pbit_operation_fan_in(&conv->fields, in.channels) > 16) {
+        conv->fields.weight_group = conv->fields.weight_group < 16 ? 16 : conv->fields.weight_group;
     }
     return to;
 }

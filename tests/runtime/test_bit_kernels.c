@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHAPES = 150, GROUP = PBIT_BIT_GROUP };
+enum { SHAPES = 150, GROUP = PBIT_BIT_GROUP, MOST = 200 };
 
 static const struct pbit_bit_kernels *kernels_of(int cpu)
 {
@@ -40,112 +40,201 @@ static void fill_seed(const int *weights, uint32_t group, uint8_t *seed)
                                                           : (~i >> j & 1) * (uint32_t)-weights[j]));
 }
 
+/// A layer of random weights, whose steps have planes of their own.
+struct layer {
+    struct pbit_bit_conv conv;
+    uint32_t run; ///< length
+    int *weights; ///< [step][channel][GROUP]
+    uint8_t *seeds, *runs, *factors, *factor_of_step;
+};
+
+static struct layer make_layer(const struct pbit_bit_kernels *kernels, struct test_random *random)
+{
+    uint32_t group = kernels->group, steps = (uint32_t)random_range(random, 1, 2 * kernels->part / 3 * 2);
+    int reach = (int)random_range(random, 1, 255 / (int)group); // one table fits in 8 bits
+    struct layer layer = {.run = (uint32_t)(255 / (reach * (int)group)),
+                          .weights = make((size_t)steps * group * GROUP * sizeof(int)),
+                          .seeds = make((size_t)steps * group * PBIT_BIT_SEED),
+                          .runs = make(steps),
+                          .factors = make(steps * group),
+                          .factor_of_step = make(steps * group)};
+    for (uint32_t i = 0; i < steps * group; i++) {
+        for (uint32_t j = 0; j < group; j++)
+            layer.weights[i * GROUP + j] = (int)random_range(random, -reach, reach);
+        fill_seed(layer.weights + i * GROUP, group, layer.seeds + i * PBIT_BIT_SEED);
+        layer.factors[i] = (uint8_t)random_word(random);
+    }
+    for (uint32_t part = 0; part < steps; part += kernels->part) {
+        uint32_t length = steps - part < kernels->part ? steps - part : kernels->part;
+        for (uint32_t done = 0, i = part; done < length; done += layer.runs[i++]) {
+            layer.runs[i] = (uint8_t)(length - done < layer.run ? length - done : layer.run);
+            for (uint32_t s = 0; s < layer.runs[i]; s++)
+                memcpy(layer.factor_of_step + (part + done + s) * group, layer.factors + i * group, group);
+        }
+    }
+    uint32_t channels = (uint32_t)random_range(random, 1, 2 * group);
+    layer.conv = (struct pbit_bit_conv){
+        group, channels, steps, layer.seeds, layer.runs, random_range(random, 0, 1) ? layer.factors : NULL};
+    return layer;
+}
+
+static uint32_t sum_of(const struct layer *layer, uint32_t k, const uint8_t *planes, const uint32_t *offsets,
+                       size_t column)
+{
+    uint32_t sum = 0;
+    for (uint32_t s = 0; s < layer->conv.steps; s++)
+        for (uint32_t j = 0; j < layer->conv.group; j++) {
+            uint32_t i = s * layer->conv.group + k, factor = layer->factor_of_step[i];
+            int w = layer->weights[i * GROUP + j], bit = planes[offsets[s] + column] >> j & 1;
+            sum += (uint32_t)(bit * w + (w < 0 ? -w : 0)) * (layer->conv.factors ? factor : 1);
+        }
+    return sum;
+}
+
 START_TEST(sums_are_those_of_the_weights)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {77};
     for (int shape = 0; kernels && shape < SHAPES; shape++) {
-        uint32_t group = kernels->group,
-                 steps = (uint32_t)random_range(&random, 1, 2 * kernels->part / 3 * 2),
-                 columns = (uint32_t)random_range(&random, 1, 300);
-        int reach = (int)random_range(&random, 1, 255 / (int)group); // one table fits in 8 bits
-        size_t pitch = columns + PBIT_BIT_OVERRUN;
-        int *weights = make((size_t)steps * group * GROUP * sizeof(*weights));
-        uint8_t *seeds = make((size_t)steps * group * PBIT_BIT_SEED), *runs = make(steps),
-                *planes = make(steps * pitch), *tables = make(PBIT_BIT_TABLES);
-        uint32_t *offsets = make(steps * sizeof(*offsets)), run = (uint32_t)(255 / (reach * (int)group));
-        uint16_t *sums = make(group * pitch * sizeof(*sums));
-        run = run > 255 ? 255 : run;
-        for (uint32_t s = 0; s < steps; s++) {
+        struct layer layer = make_layer(kernels, &random);
+        uint32_t group = kernels->group, steps = layer.conv.steps;
+        struct pbit_bit_columns columns = {.pieces = (size_t)random_range(&random, 1, 3),
+                                           .length = (size_t)random_range(&random, 1, 300)};
+        columns.in_pitch = columns.length + (size_t)random_range(&random, 0, 40);
+        columns.out_pitch = (columns.length + PBIT_BIT_OVERRUN) / 64 * 64;
+        size_t pitch = columns.pieces * columns.in_pitch + PBIT_BIT_OVERRUN,
+               stride = columns.pieces * columns.out_pitch + PBIT_BIT_OVERRUN;
+        uint8_t *planes = make(steps * pitch), *scratch = make(PBIT_BIT_SCRATCH);
+        uint32_t *offsets = make(steps * sizeof(*offsets)), *sums = make(group * stride * sizeof(*sums));
+        for (uint32_t s = 0; s < steps; s++)
             offsets[s] = (uint32_t)(s * pitch);
-            for (uint32_t c = 0; c < columns; c++)
-                planes[s * pitch + c] = (uint8_t)random_range(&random, 0, (1 << group) - 1);
-            for (uint32_t k = 0; k < group; k++) {
-                int *at = weights + (s * group + k) * GROUP;
-                for (uint32_t j = 0; j < group; j++)
-                    at[j] = (int)random_range(&random, -reach, reach);
-                fill_seed(at, group, seeds + (s * group + k) * PBIT_BIT_SEED);
+        for (size_t c = 0; c < steps * pitch; c++)
+            planes[c] = (uint8_t)random_range(&random, 0, (1 << group) - 1);
+        kernels->convolve(&layer.conv, 0, offsets, planes, &columns, scratch, sums, stride);
+        for (uint32_t k = 0; k < group && k < layer.conv.channels; k++)
+            for (size_t c = 0; c < columns.pieces * columns.length; c++) {
+                size_t piece = c / columns.length, column = c % columns.length,
+                       at = k * stride + piece * columns.out_pitch + column;
+                uint32_t sum = sum_of(&layer, k, planes, offsets, piece * columns.in_pitch + column);
+                if (layer.conv.factors)
+                    ck_assert_uint_eq(sums[at], sum);
+                else
+                    ck_assert_uint_eq(((uint16_t *)sums)[at], sum & 65535);
             }
-        }
-        for (uint32_t part = 0; part < steps; part += kernels->part) {
-            uint32_t length = steps - part < kernels->part ? steps - part : kernels->part;
-            for (uint32_t done = 0, i = part; done < length; done += runs[i++])
-                runs[i] = (uint8_t)(length - done < run ? length - done : run);
-        }
-        uint32_t channels = (uint32_t)random_range(&random, 1, 2 * group);
-        const struct pbit_bit_conv conv = {group, channels, steps, seeds, runs};
-        kernels->convolve(&conv, 0, offsets, planes, columns, tables, sums, pitch);
-        for (uint32_t k = 0; k < group && k < channels; k++)
-            for (uint32_t c = 0; c < columns; c++) {
-                uint32_t sum = 0;
-                for (uint32_t s = 0; s < steps; s++)
-                    for (uint32_t j = 0; j < group; j++) {
-                        int w = weights[(s * group + k) * GROUP + j], bit = planes[s * pitch + c] >> j & 1;
-                        sum += (uint32_t)(bit * w + (w < 0 ? -w : 0));
-                    }
-                ck_assert_uint_eq(sums[k * pitch + c], sum & 65535);
-            }
-        free(weights), free(seeds), free(runs), free(planes), free(tables), free(offsets), free(sums);
+        free(layer.weights), free(layer.seeds), free(layer.runs), free(layer.factors);
+        free(layer.factor_of_step), free(planes), free(scratch), free(offsets), free(sums);
     }
 }
 END_TEST
+
+START_TEST(shown_bytes_are_masked_and_mapped)
+{
+    const struct pbit_bit_kernels *kernels = kernels_of(_i);
+    struct test_random random = {3};
+    for (int shape = 0; kernels && shape < SHAPES; shape++) {
+        uint8_t in[MOST + PBIT_BIT_OVERRUN], mask[MOST + PBIT_BIT_OVERRUN], out[MOST + PBIT_BIT_OVERRUN],
+            before[MOST + PBIT_BIT_OVERRUN], map[PBIT_BIT_TABLE];
+        size_t count = (size_t)random_range(&random, 1, MOST);
+        int masked = shape % 2, mapped = shape / 2 % 2;
+        for (size_t i = 0; i < sizeof(in); i++) {
+            in[i] = (uint8_t)random_range(&random, 0, (1 << kernels->group) - 1);
+            mask[i] = random_range(&random, 0, 1) ? 255 : 0;
+            out[i] = before[i] = (uint8_t)random_word(&random);
+        }
+        for (size_t i = 0; i < sizeof(map); i++)
+            map[i] = (uint8_t)random_word(&random);
+        kernels->show(in, masked ? mask : NULL, mapped ? map : NULL, count, out);
+        for (size_t i = 0; i < count; i++) {
+            uint8_t seen = masked && !mask[i] ? 0 : mapped ? map[in[i]] : in[i];
+            ck_assert_uint_eq(out[i], mapped ? (uint8_t)(before[i] + seen) : seen);
+        }
+    }
+}
+END_TEST
+
+/// Numbers for INSTANCES instances of MOST columns at most.
+enum { INSTANCES = 3, NUMBERS = INSTANCES * MOST + PBIT_BIT_OVERRUN };
+struct drawn {
+    uint16_t random[NUMBERS], sums[PBIT_BIT_TERMS][NUMBERS];
+    int32_t wide[PBIT_BIT_TERMS][NUMBERS], z[NUMBERS];
+    uint8_t before[NUMBERS], plane[NUMBERS];
+    uint32_t order[INSTANCES];
+    struct pbit_bit_draw draw;
+};
+
+static struct pbit_bit_term pick_term(struct test_random *random, const struct drawn *drawn, uint32_t t)
+{
+    int wide = random_range(random, 0, 1) != 0;
+    struct pbit_bit_term term = {.sums = wide ? (const void *)drawn->wide[t] : drawn->sums[t],
+                                 .pitch = (size_t)random_range(random, (int)drawn->draw.count, MOST),
+                                 .wide = wide,
+                                 .least = -250,
+                                 .multiplier = (int32_t)random_range(random, 0, 1 << 18),
+                                 .shift = 10,
+                                 .bias = (int32_t)random_range(random, -9999, 40000)};
+    term.scale = (float)term.multiplier / 1024;
+    return term;
+}
+
+/// z, one term, two, one and a residual, or a residual.
+static void fill_draw(struct test_random *random, struct drawn *drawn)
+{
+    struct pbit_bit_draw *draw = &drawn->draw;
+    int kind = (int)random_range(random, 0, 4);
+    *draw = (struct pbit_bit_draw){.instances = (size_t)random_range(random, 1, INSTANCES),
+                                   .count = (size_t)random_range(random, 1, MOST),
+                                   .z = kind == 0 ? drawn->z : NULL,
+                                   .margin = 4, // three roundings of 0.5, one of v', floats
+                                   .random = drawn->random,
+                                   .random_shared = (size_t)random_range(random, 1, INSTANCES),
+                                   .random_pitch = MOST,
+                                   .order = drawn->order,
+                                   .rho = (uint32_t)random_range(random, 0, 256),
+                                   .bit = random_range(random, 0, 2) ? 4 : 0};
+    draw->amplitude = (float)draw->rho / 256;
+    for (draw->terms = 0; draw->terms < (uint32_t)(kind == 2 ? 2 : kind == 1 || kind == 3); draw->terms++) {
+        struct pbit_bit_term term = pick_term(random, drawn, draw->terms);
+        draw->offset += (float)(term.bias + term.least * (term.multiplier / 1024.0));
+        draw->term[draw->terms] = term;
+    }
+    if (kind < 3)
+        return;
+    int bit = random_range(random, 0, 1) != 0;
+    draw->residual = (struct pbit_bit_residual){.plane = drawn->before,
+                                                .mask = bit ? 8 : 255,
+                                                .unit = bit ? 8 : 1,
+                                                .weight = bit ? 7 * 255 : 7,
+                                                .multiplier = (int32_t)random_range(random, 0, 900),
+                                                .shift = 4,
+                                                .bias = 100};
+    draw->residual.scale =
+        (float)draw->residual.multiplier * (float)draw->residual.weight / 16 / (float)draw->residual.unit;
+    draw->offset += 100;
+}
 
 START_TEST(bits_and_levels_are_the_exact_ones)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {5};
+    static struct drawn drawn;
     for (int shape = 0; kernels && shape < SHAPES; shape++) {
-        enum { MOST = 200 };
-        uint16_t numbers[MOST + PBIT_BIT_OVERRUN] = {0}, first[MOST + PBIT_BIT_OVERRUN] = {0},
-                                second[MOST + PBIT_BIT_OVERRUN] = {0};
-        int32_t z[MOST + PBIT_BIT_OVERRUN] = {0};
-        uint8_t before[MOST + PBIT_BIT_OVERRUN] = {0}, plane[MOST + PBIT_BIT_OVERRUN] = {0};
-        struct pbit_bit_draw draw = {.count = (size_t)random_range(&random, 1, MOST),
-                                     .random = numbers,
-                                     .order = (uint32_t)random_range(&random, 0, 65535),
-                                     .rho = (uint32_t)random_range(&random, 0, 256),
-                                     .bit = random_range(&random, 0, 2) ? 4 : 0};
-        draw.amplitude = (float)draw.rho / 256;
-        draw.margin = 4; // three roundings of 0.5, one of v', floats
-        for (size_t i = 0; i < draw.count; i++) {
-            numbers[i] = (uint16_t)random_word(&random);
-            first[i] = (uint16_t)random_range(&random, 0, 500);
-            second[i] = (uint16_t)random_range(&random, 0, 500);
-            z[i] = (int32_t)random_range(&random, -20000, 90000);
-            before[i] = (uint8_t)random_range(&random, 0, 255);
+        memset(&drawn, 0, sizeof(drawn));
+        fill_draw(&random, &drawn);
+        for (size_t i = 0; i < NUMBERS; i++) {
+            drawn.random[i] = (uint16_t)random_word(&random);
+            for (int t = 0; t < PBIT_BIT_TERMS; t++)
+                drawn.wide[t][i] = drawn.sums[t][i] = (uint16_t)random_range(&random, 0, 500);
+            drawn.z[i] = (int32_t)random_range(&random, -20000, 90000);
+            drawn.before[i] = (uint8_t)random_range(&random, 0, 255);
         }
-        const uint16_t *sums[] = {first, second};
-        int kind = (int)random_range(&random, 0, 4); // z, one term, two, one and a residual, a residual
-        draw.z = kind == 0 ? z : NULL;
-        for (draw.terms = 0; draw.terms < (uint32_t)(kind == 2 ? 2 : kind == 1 || kind == 3); draw.terms++) {
-            struct pbit_bit_term term = {sums[draw.terms],
-                                         0,
-                                         -250,
-                                         (int32_t)random_range(&random, 0, 1 << 18),
-                                         10,
-                                         (int32_t)random_range(&random, -9999, 40000)};
-            term.scale = (float)term.multiplier / 1024;
-            draw.offset += (float)(term.bias + term.least * (term.multiplier / 1024.0));
-            draw.term[draw.terms] = term;
-        }
-        if (kind >= 3) {
-            int bit = random_range(&random, 0, 1) != 0;
-            draw.residual = (struct pbit_bit_residual){.plane = before,
-                                                       .mask = bit ? 8 : 255,
-                                                       .unit = bit ? 8 : 1,
-                                                       .weight = bit ? 7 * 255 : 7,
-                                                       .multiplier = (int32_t)random_range(&random, 0, 900),
-                                                       .shift = 4,
-                                                       .bias = 100};
-            draw.residual.scale = (float)draw.residual.multiplier * (float)draw.residual.weight / 16 /
-                                  (float)draw.residual.unit;
-            draw.offset += 100;
-        }
-        kernels->draw(&draw, plane);
-        for (size_t i = 0; i < draw.count; i++)
-            ck_assert_int_eq(plane[i],
-                             draw.bit ? pbit_bit_exact(&draw, i) * draw.bit : pbit_bit_exact(&draw, i));
-        ck_assert_int_eq(plane[draw.count], 0);
+        for (size_t i = 0; i < INSTANCES; i++)
+            drawn.order[i] = (uint32_t)random_range(&random, 0, 65535);
+        const struct pbit_bit_draw *draw = &drawn.draw;
+        kernels->draw(draw, drawn.plane);
+        for (size_t i = 0; i < draw->instances * draw->count; i++)
+            ck_assert_int_eq(drawn.plane[i], pbit_bit_exact(draw, i / draw->count, i % draw->count) *
+                                                 (draw->bit ? draw->bit : 1));
+        ck_assert_int_eq(drawn.plane[draw->instances * draw->count], 0);
     }
 }
 END_TEST
@@ -153,15 +242,20 @@ END_TEST
 START_TEST(random_numbers_are_those_of_the_lanes)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
-    struct pbit_lanes lanes, same;
-    uint16_t numbers[PBIT_LANES * 5];
-    pbit_lanes_seed(&lanes, 1, 2, 3, 0);
-    same = lanes;
-    if (!kernels)
-        return;
-    kernels->random(&lanes, PBIT_LANES * 4 + 1, numbers);
-    for (uint32_t i = 0; i < PBIT_LANES * 5; i++)
-        ck_assert_uint_eq(numbers[i], pbit_lanes_next(&same, i % PBIT_LANES));
+    for (uint32_t channels = 1; kernels && channels < 50; channels++) {
+        size_t pixels = 16 + channels * 37 % 100,
+               stride = (pixels + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
+        uint32_t *buffer = make((PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) * sizeof(*buffer));
+        uint16_t *numbers = make(channels * stride * sizeof(*numbers));
+        struct pbit_lanes lanes, same;
+        pbit_lanes_seed(&lanes, 1, 2, channels, 0);
+        same = lanes;
+        kernels->random(&lanes, pixels, channels, stride, buffer, numbers);
+        for (uint32_t i = 0; i < pixels * channels; i++)
+            ck_assert_uint_eq(numbers[i % channels * stride + i / channels],
+                              pbit_lanes_next(&same, i % PBIT_LANES));
+        free(buffer), free(numbers);
+    }
 }
 END_TEST
 
@@ -170,18 +264,27 @@ START_TEST(pools_take_the_largest)
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {9};
     for (uint32_t width = 1; kernels && width <= 40; width++) {
-        enum { ROWS = 3, PITCH = 90 };
-        uint16_t in[2 * ROWS * PITCH + PBIT_BIT_OVERRUN], out[ROWS * 50 + PBIT_BIT_OVERRUN];
-        for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++)
+        enum { ROWS = 3, PITCH = 90, IN = 2 * ROWS * PITCH + PBIT_BIT_OVERRUN, OUT = 200 + PBIT_BIT_OVERRUN };
+        uint16_t in[IN], out[OUT];
+        int32_t wide_in[IN], wide_out[OUT];
+        for (size_t i = 0; i < IN; i++) {
             in[i] = (uint16_t)random_word(&random);
-        kernels->pool(in, PITCH, ROWS, width, out, 50);
-        for (uint32_t y = 0; y < ROWS; y++)
-            for (uint32_t x = 0; x < width; x++) {
-                const uint16_t *at = in + (size_t)2 * y * PITCH + 2 * (size_t)x;
-                uint16_t above = at[0] > at[1] ? at[0] : at[1],
-                         below = at[PITCH] > at[PITCH + 1] ? at[PITCH] : at[PITCH + 1];
-                ck_assert_uint_eq(out[y * 50 + x], above > below ? above : below);
+            wide_in[i] = (int32_t)random_word(&random);
+        }
+        kernels->pool(in, 0, PITCH, ROWS, width, out);
+        kernels->pool(wide_in, 1, PITCH, ROWS, width, wide_out);
+        for (size_t i = 0; i < (size_t)ROWS * width; i++) {
+            size_t first = 2 * (i / width) * PITCH + 2 * (i % width);
+            uint16_t largest = 0;
+            int32_t wide_largest = INT32_MIN;
+            for (size_t corner = 0; corner < 4; corner++) {
+                size_t at = first + corner / 2 * PITCH + corner % 2;
+                largest = in[at] > largest ? in[at] : largest;
+                wide_largest = wide_in[at] > wide_largest ? wide_in[at] : wide_largest;
             }
+            ck_assert_uint_eq(out[i], largest);
+            ck_assert_int_eq(wide_out[i], wide_largest);
+        }
     }
 }
 END_TEST
@@ -289,6 +392,7 @@ int main(void)
     TCase *tests = tcase_create("bit_kernels");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, sums_are_those_of_the_weights, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
+    tcase_add_loop_test(tests, shown_bytes_are_masked_and_mapped, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, bits_and_levels_are_the_exact_ones, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);

@@ -114,8 +114,8 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
     if (cpu == PBIT_CPU_SCALAR || cpu > pbit_cpu_present())
         return;
     struct {
-        uint32_t fixed, fused, pooled, sums, levels, passed_on, images;
-    } seen = {0, 0, 0, 0, 0, 0, 0};
+        uint32_t fixed, fused, pooled, sums, levels, passed_on, images, factors;
+    } seen = {0, 0, 0, 0, 0, 0, 0, 0};
     for (uint32_t seed = 1; seed <= NETWORKS; seed++) {
         struct test_random random = {seed};
         random_word(&random);
@@ -124,7 +124,8 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
         size_t images = (size_t)random_range(&random, 1, random_chance(&random, 30) ? IMAGES : 3);
         struct engine_buffers made = engine_create(&buffers, cpu, images);
         seen.images += made.engine->operations[0].fused != PBIT_ENGINE_NONE;
-        for (uint32_t i = 0; i < buffers.model.operation_count; i++)
+        for (uint32_t i = 0; i < buffers.model.operation_count; i++) {
+            seen.factors += made.engine->operations[i].bits.conv.factors != NULL;
             if (made.engine->operations[i].bits.stage) {
                 seen.fixed += made.engine->operations[i].bits.terms == 0;
                 seen.pooled += (uint32_t)made.engine->operations[i].bits.pooled;
@@ -135,6 +136,7 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
                 uint32_t source = made.engine->operations[i].bits.source;
                 seen.passed_on += made.engine->operations[source].bits.share == 1;
             }
+        }
         for (int i = 0; i < 4; i++) {
             struct pbit_options options = {.seed = random_word(&random),
                                            .image = random_word(&random),
@@ -149,9 +151,9 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
     }
     if (cpu == PBIT_CPU_AVX2 || cpu == PBIT_CPU_AVX512) // the test tests something
         ck_assert_msg(seen.fixed > 5 && seen.fused > 50 && seen.pooled > 5 && seen.sums > 3 &&
-                          seen.levels > 20 && seen.passed_on > 20 && seen.images > 5,
-                      "%u %u %u %u %u %u %u", seen.fixed, seen.fused, seen.pooled, seen.sums, seen.levels,
-                      seen.passed_on, seen.images);
+                          seen.levels > 20 && seen.passed_on > 20 && seen.images > 5 && seen.factors > 10,
+                      "%u %u %u %u %u %u %u %u", seen.fixed, seen.fused, seen.pooled, seen.sums, seen.levels,
+                      seen.passed_on, seen.images, seen.factors);
 }
 END_TEST
 
