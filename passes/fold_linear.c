@@ -1,6 +1,6 @@
 // fold-linear: every dense layer becomes Gemm(x, W, bias) with transB = 1 and alpha = beta = 1, and Mul, Div,
 // Add, Sub with a constant per channel go into the weights and bias of the layer before them, else of the
-// layer after them.
+// layer after them; with a constant per element, into a dense layer after them.
 #include "passes/pass_support.h"
 
 #include <string.h>
@@ -82,33 +82,68 @@ static enum pbit_status canonicalize_gemm(struct pbitc_graph *graph, struct pbit
 
 // ---- constant scales and shifts
 
-/// y = x * scale[c] + shift[c] along axis 1 of x.
+/// y = x * scale[c] + shift[c], c along axis 1 of x, or over all elements of a row.
 struct affine {
     struct pbitc_value *x;
-    size_t channels;
+    bool by_element;
+    size_t channels; ///< values of c
     float *scale, *shift;
 };
 
-/// Reads Mul, Div, Add, Sub with one constant operand; false when the node is no such affine map.
-static bool read_affine(struct pbitc_graph *graph, const struct pbitc_node *node, struct affine *affine)
+/// Fills vector[elements of a row] with the constant, broadcast to `target`. False when it varies by the row.
+static bool element_vector(const struct pbitc_tensor *constant, const struct pbitc_shape *target,
+                           float *vector)
+{
+    const struct pbitc_shape *shape = &constant->shape;
+    int missing = target->rank - shape->rank;
+    if (constant->type != PBITC_FLOAT32 || missing < 0 || (missing == 0 && shape->dims[0] != 1))
+        return false;
+    int64_t elements = pbitc_shape_elements(target) / target->dims[0];
+    for (int64_t e = 0; e < elements; e++) {
+        int64_t rest = e, place = 0, stride = 1;
+        for (int d = shape->rank - 1; d >= 0 && d + missing > 0; d--) {
+            int64_t extent = target->dims[d + missing];
+            place += shape->dims[d] == 1 ? 0 : rest % extent * stride;
+            stride *= shape->dims[d];
+            rest /= extent;
+        }
+        vector[e] = ((const float *)constant->data)[place];
+    }
+    return true;
+}
+
+static bool allocate_affine(struct pbitc_graph *graph, struct affine *affine, int64_t channels)
+{
+    affine->channels = (size_t)channels;
+    affine->scale = pbitc_arena_allocate(graph->arena, affine->channels, sizeof(float));
+    affine->shift = pbitc_arena_allocate(graph->arena, affine->channels, sizeof(float));
+    return affine->scale && affine->shift;
+}
+
+/// Reads Mul, Div, Add, Sub with one constant operand. UNSUPPORTED: the node is no such affine map.
+static enum pbit_status read_affine(struct pbitc_graph *graph, const struct pbitc_node *node,
+                                    struct affine *affine)
 {
     bool mul = pbitc_node_is(node, PBITC_OP_Mul), div = pbitc_node_is(node, PBITC_OP_Div);
     bool add = pbitc_node_is(node, PBITC_OP_Add), sub = pbitc_node_is(node, PBITC_OP_Sub);
     if (!mul && !div && !add && !sub)
-        return false;
+        return PBIT_ERROR_UNSUPPORTED;
     size_t at = node->inputs[1]->constant ? 1 : 0;
     const struct pbitc_tensor *constant = node->inputs[at]->constant;
     affine->x = node->inputs[1 - at];
     const struct pbitc_shape *shape = &affine->x->shape;
-    if (!constant || (div && at == 0) || shape->rank < 2 || shape->dims[1] < 1 ||
+    if (!constant || (div && at == 0) || shape->rank < 2 || pbitc_shape_elements(shape) < 1 ||
         !pbitc_shape_equal(shape, &node->outputs[0]->shape))
-        return false;
-    affine->channels = (size_t)shape->dims[1];
-    affine->scale = pbitc_arena_allocate(graph->arena, affine->channels, sizeof(float));
-    affine->shift = pbitc_arena_allocate(graph->arena, affine->channels, sizeof(float));
-    float *vector = mul || div ? affine->scale : affine->shift;
-    if (!affine->scale || !affine->shift || !pbitc_channel_vector(constant, shape, vector))
-        return false;
+        return PBIT_ERROR_UNSUPPORTED;
+    if (!allocate_affine(graph, affine, shape->dims[1]))
+        return PBIT_ERROR_MEMORY;
+    affine->by_element = !pbitc_channel_vector(constant, shape, mul || div ? affine->scale : affine->shift);
+    if (affine->by_element) {
+        if (!allocate_affine(graph, affine, pbitc_shape_elements(shape) / shape->dims[0]))
+            return PBIT_ERROR_MEMORY;
+        if (!element_vector(constant, shape, mul || div ? affine->scale : affine->shift))
+            return PBIT_ERROR_UNSUPPORTED;
+    }
     for (size_t c = 0; c < affine->channels; c++) {
         if (div)
             affine->scale[c] = 1 / affine->scale[c];
@@ -117,7 +152,7 @@ static bool read_affine(struct pbitc_graph *graph, const struct pbitc_node *node
         if (sub && at == 1)
             affine->shift[c] = -affine->shift[c];
     }
-    return true;
+    return PBIT_OK;
 }
 
 /// Folds into the layer that makes x. PBIT_ERROR_UNSUPPORTED: there is none.
@@ -125,7 +160,8 @@ static enum pbit_status fold_backward(struct pbitc_graph *graph, struct pbitc_no
                                       const struct affine *affine)
 {
     struct pbitc_node *layer = affine->x->producer;
-    if (!layer || !pbitc_is_linear_layer(layer) || pbitc_graph_only_consumer(graph, affine->x) != node ||
+    if (affine->by_element || !layer || !pbitc_is_linear_layer(layer) ||
+        pbitc_graph_only_consumer(graph, affine->x) != node ||
         pbitc_output_channels(layer) != affine->channels)
         return PBIT_ERROR_UNSUPPORTED;
     enum pbit_status status = pbitc_scale_outputs(graph, layer, affine->scale, affine->shift);
@@ -175,7 +211,7 @@ static bool find_reading(const struct pbitc_node *layer, const struct affine *af
         return true;
     }
     int64_t groups = pbitc_node_int(layer, "group", 1);
-    if (groups < 1 || weights->dims[0] % groups != 0 ||
+    if (affine->by_element || groups < 1 || weights->dims[0] % groups != 0 ||
         weights->dims[1] * groups != (int64_t)affine->channels || weights->dims[0] == 0)
         return false;
     size_t inner = (size_t)(pbitc_shape_elements(weights) / weights->dims[0] / weights->dims[1]);
@@ -223,18 +259,74 @@ static enum pbit_status fold_forward(struct pbitc_graph *graph, struct pbitc_nod
     return PBIT_OK;
 }
 
-static enum pbit_status simplify(struct pbitc_graph *graph, struct pbitc_node *node, bool *changed)
+/// The constant, broadcast to `rank` dimensions, varies along the axis that the Transpose makes of axis 1 at
+/// most.
+static bool follows_channels(const struct pbitc_shape *constant, const struct pbitc_node *transpose, int rank)
+{
+    size_t count;
+    const int64_t *order = pbitc_node_ints(transpose, "perm", &count);
+    for (int d = 0; d < constant->rank; d++) {
+        int axis = d + rank - constant->rank;
+        if (constant->dims[d] != 1 && (order ? order[axis] : rank - 1 - axis) != 1)
+            return false;
+    }
+    return true;
+}
+
+/// A layer, a Transpose, then the node, with a constant along what were the layer's channels: the node trades
+/// places with the Transpose, and can go into the layer. PBIT_ERROR_UNSUPPORTED: it is not so.
+static enum pbit_status lift_over_transpose(struct pbitc_graph *graph, struct pbitc_node *node,
+                                            const struct affine *affine)
+{
+    struct pbitc_node *transpose = affine->x->producer;
+    if (!pbitc_node_is(transpose, PBITC_OP_Transpose) || pbitc_graph_only_consumer(graph, affine->x) != node)
+        return PBIT_ERROR_UNSUPPORTED;
+    struct pbitc_value *made = transpose->inputs[0];
+    size_t at = node->inputs[1]->constant ? 1 : 0;
+    const struct pbitc_tensor *constant = node->inputs[at]->constant;
+    int rank = made->shape.rank;
+    if (!made->producer || !pbitc_is_linear_layer(made->producer) ||
+        pbitc_graph_only_consumer(graph, made) != transpose ||
+        !follows_channels(&constant->shape, transpose, rank))
+        return PBIT_ERROR_UNSUPPORTED;
+    struct pbitc_shape shape = {rank - 1, {pbitc_shape_elements(&constant->shape)}};
+    for (int d = 1; d < shape.rank; d++)
+        shape.dims[d] = 1;
+    struct pbitc_value *inputs[2], *value, *y = node->outputs[0];
+    inputs[at] = pbitc_add_floats(graph, node->inputs[at]->name, &shape);
+    inputs[1 - at] = made;
+    value = pbitc_graph_add_value(graph, node->name, y->type, &made->shape);
+    if (!inputs[at] || !value ||
+        !pbitc_graph_insert_node(graph, transpose, node->name, node->op, inputs, 2, &value, 1) ||
+        !pbitc_node_set_input(graph, transpose, 0, value))
+        return PBIT_ERROR_MEMORY;
+    memcpy(inputs[at]->constant->data, constant->data, (size_t)shape.dims[0] * sizeof(float));
+    pbitc_graph_remove_node(graph, node);
+    pbitc_graph_replace_uses(graph, y, affine->x);
+    return PBIT_OK;
+}
+
+static enum pbit_status fold_affine(struct pbitc_graph *graph, struct pbitc_node *node)
 {
     struct affine affine;
+    enum pbit_status status = read_affine(graph, node, &affine);
+    if (status != PBIT_OK)
+        return status;
+    status = fold_backward(graph, node, &affine);
+    if (status == PBIT_ERROR_UNSUPPORTED)
+        status = fold_forward(graph, node, &affine);
+    return status == PBIT_ERROR_UNSUPPORTED ? lift_over_transpose(graph, node, &affine) : status;
+}
+
+static enum pbit_status simplify(struct pbitc_graph *graph, struct pbitc_node *node, bool *changed)
+{
     enum pbit_status status = PBIT_ERROR_UNSUPPORTED;
     if (is_dense_matmul(node)) {
         status = matmul_to_gemm(graph, node);
     } else if (pbitc_node_is(node, PBITC_OP_Gemm) && pbitc_is_linear_layer(node) && !is_canonical(node)) {
         status = canonicalize_gemm(graph, node);
-    } else if (read_affine(graph, node, &affine)) {
-        status = fold_backward(graph, node, &affine);
-        if (status == PBIT_ERROR_UNSUPPORTED)
-            status = fold_forward(graph, node, &affine);
+    } else {
+        status = fold_affine(graph, node);
     }
     *changed |= status == PBIT_OK;
     return status == PBIT_ERROR_UNSUPPORTED ? PBIT_OK

@@ -152,6 +152,52 @@ START_TEST(a_shift_does_not_go_into_a_padded_conv)
 }
 END_TEST
 
+/// Over all elements, over some axes, over the channels alone.
+START_TEST(a_constant_per_element_goes_into_a_dense_layer)
+{
+    const struct pbitc_shape shapes[] = {SHAPE(1, 2, 2, 3), SHAPE(2, 1, 3), SHAPE(2, 3), SHAPE(3),
+                                         SHAPE(2, 1, 1)};
+    for (int i = 0; i < 4 * 5; i++) {
+        struct pass_case *c = pass_case_create();
+        struct pbitc_value *x = pass_node(c, "Relu", pass_input(c, SHAPE(1, 2, 2, 3)), NULL, NULL);
+        x = pass_node(c, "Flatten", constant_operation(c, i % 4, x, shapes[i / 4], false), NULL, NULL);
+        pass_output(c, pass_node(c, "MatMul", x, pass_weights(c, SHAPE(12, 3)), NULL));
+        ck_assert(pass_preserves(c, "fold-linear"));
+        ck_assert_uint_eq(arithmetic(c), 0);
+        pass_case_destroy(c);
+    }
+}
+END_TEST
+
+START_TEST(a_constant_behind_a_transpose_goes_into_the_layer_before)
+{
+    for (int i = 0; i < 4; i++)
+        for (int first = 0; first <= (i != 3); first++) {
+            struct pass_case *c = pass_case_create();
+            struct pbitc_value *y = pass_conv(c, pass_input(c, SHAPE(1, 2, 5, 4)), SHAPE(3, 2, 3, 3), 1, 1);
+            y = pass_node(c, "Transpose", y, NULL, NULL);
+            INTS(c, "perm", 0, 2, 3, 1);
+            y = constant_operation(c, i, constant_operation(c, i, y, SHAPE(1, 1, 3), first), SHAPE(1), first);
+            pass_output(c, pass_node(c, "Relu", y, NULL, NULL));
+            ck_assert(pass_preserves(c, "fold-linear"));
+            ck_assert_uint_eq(arithmetic(c), 0);
+            pass_case_destroy(c);
+        }
+}
+END_TEST
+
+START_TEST(a_constant_along_the_pixels_stays_behind_a_transpose)
+{
+    struct pass_case *c = pass_case_create();
+    struct pbitc_value *y = pass_conv(c, pass_input(c, SHAPE(1, 2, 5, 4)), SHAPE(3, 2, 3, 3), 1, 1);
+    y = pass_node(c, "Transpose", y, NULL, NULL);
+    INTS(c, "perm", 0, 2, 3, 1);
+    pass_output(c, constant_operation(c, 0, y, SHAPE(4, 1), false));
+    ck_assert(!pass_preserves(c, "fold-linear"));
+    pass_case_destroy(c);
+}
+END_TEST
+
 START_TEST(a_value_with_two_readers_keeps_its_constant)
 {
     struct pass_case *c = pass_case_create();
@@ -187,5 +233,7 @@ END_TEST
 PASS_MAIN("fold-linear", matmul_becomes_gemm, every_form_of_gemm_becomes_one,
           constants_behind_a_conv_go_into_it, constants_in_front_of_a_grouped_conv_go_into_it,
           constants_in_front_of_a_dense_layer_go_into_it, a_shift_goes_into_a_scaled_dense_layer,
-          a_shift_does_not_go_into_a_padded_conv, a_value_with_two_readers_keeps_its_constant,
+          a_shift_does_not_go_into_a_padded_conv, a_constant_per_element_goes_into_a_dense_layer,
+          a_constant_behind_a_transpose_goes_into_the_layer_before,
+          a_constant_along_the_pixels_stays_behind_a_transpose, a_value_with_two_readers_keeps_its_constant,
           a_constant_that_varies_with_the_pixel_stays, a_constant_divided_by_a_value_stays)
