@@ -151,6 +151,10 @@ enum pbit_status pbitc_pipeline_run(struct pbitc_graph *graph, struct pbitc_cont
 /// constant. Comes before pbitc_infer_shapes.
 enum pbit_status pbitc_decide_branches(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics);
 
+/// Runs the passes before keep-skips, which need no images: the graph has the layers of a .pbit file after.
+/// It must be convertible.
+enum pbit_status pbitc_fold_graph(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics);
+
 /// Reports every node and input that cannot become part of a .pbit file (operator, shape, place), all at
 /// once.
 enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,

@@ -8,6 +8,70 @@
 
 // ---- what can be converted
 
+enum pbit_status pbitc_fold_graph(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics)
+{
+    static const struct pbitc_options options = {
+        .weight_bits = 8, .draws = 1, .samples = 1, .sampler = PBIT_SAMPLER_STRATIFIED, .threads = 1};
+    // As if there were images: what they tell is not asked for yet.
+    static const struct pbitc_calibration calibration = {.images = 1, .channels = 1};
+    struct pbitc_context context = {
+        .options = &options, .calibration = &calibration, .diagnostics = diagnostics};
+    const struct pbitc_pass *pass = pbitc_pass_find("unfold-quantized"), *end = pbitc_pass_find("keep-skips");
+    enum pbit_status status = PBIT_OK;
+    for (bool changed; pass < end && status == PBIT_OK; pass++)
+        if (pass->run)
+            status = pbitc_pass_run(pass, graph, &context, &changed);
+    return status;
+}
+
+/// Why a node of the folded graph, which has an integer form, cannot be an operation of a .pbit file; NULL:
+/// it can, as far as is known here.
+static const char *leftover(const struct pbitc_node *node)
+{
+    switch ((int)node->op->id) {
+    case PBITC_OP_Conv:
+    case PBITC_OP_Gemm:
+        return pbitc_is_linear_layer(node) ? NULL : "the weights and the bias of a layer must be constants";
+    case PBITC_OP_Add:
+        if (pbitc_shape_equal(&node->inputs[0]->shape, &node->inputs[1]->shape) &&
+            !node->inputs[0]->constant && !node->inputs[1]->constant)
+            return NULL;
+        return "only a sum of two values of the same shape can be a .pbit operation, or one with constants "
+               "that a layer before or after it can take";
+    case PBITC_OP_Sub:
+    case PBITC_OP_Mul:
+    case PBITC_OP_Div:
+    case PBITC_OP_MatMul:
+    case PBITC_OP_BatchNormalization:
+        return "there is no such .pbit operation of two values, and no layer before or after it can take its "
+               "constants";
+    default:
+        return NULL;
+    }
+}
+
+/// Reports nodes by a folded copy of the graph.
+static enum pbit_status check_folded(const struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics)
+{
+    struct pbitc_graph *copy = pbitc_graph_clone(graph);
+    if (!copy)
+        return pbitc_report(diagnostics, PBIT_ERROR_MEMORY, NULL, NULL, 0, NULL, "out of memory");
+    enum pbit_status status = pbitc_fold_graph(copy, diagnostics);
+    if (status == PBIT_OK)
+        PBITC_FOR_EACH_NODE(node, copy)
+        {
+            const char *reason;
+            bool integers = pbitc_node_role(copy, node, &reason) == PBITC_ROLE_INTEGERS;
+            reason = integers ? leftover(node) : NULL;
+            if (reason)
+                status = pbitc_report_node(diagnostics, PBIT_ERROR_UNSUPPORTED, node,
+                                           "run the model up to here on the host, or replace the operator",
+                                           "%s", reason);
+        }
+    pbitc_graph_destroy(copy);
+    return status;
+}
+
 enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
                                          struct pbitc_diagnostics *diagnostics)
 {
@@ -37,7 +101,7 @@ enum pbit_status pbitc_check_convertible(const struct pbitc_graph *graph,
                                   "one image at a time",
                                   (long long)pbitc_fixed_batch(input));
     }
-    return status;
+    return status == PBIT_OK ? check_folded(graph, diagnostics) : status;
 }
 
 bool pbitc_is_quantized(const struct pbitc_graph *graph)

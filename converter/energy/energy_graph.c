@@ -4,27 +4,6 @@
 #include "converter/graph_facts.h"
 #include "passes/pass.h"
 
-/// Passes after which the graph has the layers of a .pbit file.
-static const char *const folding[] = {"fold-constants", "symbolic-batch", "fold-batchnorm", "fold-linear",
-                                      "sink-activations"};
-
-static enum pbit_status fold(struct pbitc_graph *graph, struct pbitc_diagnostics *diagnostics)
-{
-    struct pbitc_options options = {.weight_bits = 8,
-                                    .draws = 1,
-                                    .samples = 1,
-                                    .sampler = PBIT_SAMPLER_STRATIFIED,
-                                    .threads = 1,
-                                    .talk = stderr};
-    struct pbitc_context context = {.options = &options, .diagnostics = diagnostics};
-    enum pbit_status status = PBIT_OK;
-    for (size_t i = 0; i < sizeof(folding) / sizeof(folding[0]) && status == PBIT_OK; i++) {
-        bool changed;
-        status = pbitc_pass_run(pbitc_pass_find(folding[i]), graph, &context, &changed);
-    }
-    return status;
-}
-
 static bool is_activation(const struct pbitc_node *node)
 {
     return node && node->op->flags & PBITC_OPERATOR_ACTIVATION;
@@ -172,7 +151,7 @@ enum pbit_status pbitc_energy_network_of_graph(struct pbitc_graph *graph,
     enum pbit_status convertible = pbitc_check_convertible(graph, diagnostics);
     status = status != PBIT_OK ? status : convertible;
     if (status == PBIT_OK && convention == PBITC_ENERGY_EXACT)
-        status = fold(graph, diagnostics);
+        status = pbitc_fold_graph(graph, diagnostics);
     if (status != PBIT_OK)
         return status;
     size_t nodes = pbitc_graph_node_count(graph);

@@ -209,6 +209,28 @@ START_TEST(sums_and_products_of_values_are_listed)
 }
 END_TEST
 
+/// Seen before any work, on a copy: the graph is as it was.
+START_TEST(a_constant_that_no_layer_can_take_is_listed)
+{
+    struct pass_case *c = pass_case_create();
+    struct pbitc_value *x = pass_conv(c, pass_input(c, SHAPE(1, 2, 5, 4)), SHAPE(3, 2, 3, 3), 1, 1);
+    x = pass_node(c, "Mul", x, pass_weights(c, SHAPE(3, 1, 1)), NULL);
+    pass_node(c, "Add", x, pass_weights(c, SHAPE(5, 4)), NULL);
+    const char *name = c->node->name;
+    pass_output(c, pass_node(c, "Relu", c->node->outputs[0], NULL, NULL));
+    pass_infer(c);
+    char *before = pass_text(c);
+    ck_assert_int_eq(pbitc_check_convertible(c->graph, c->diagnostics), PBIT_ERROR_UNSUPPORTED);
+    ck_assert_uint_eq(pbitc_diagnostics_count(c->diagnostics), 1);
+    ck_assert_str_eq(pbitc_diagnostics_get(c->diagnostics, 0)->node, name);
+    char *after = pass_text(c);
+    ck_assert_str_eq(before, after);
+    free(before);
+    free(after);
+    pass_case_destroy(c);
+}
+END_TEST
+
 START_TEST(a_concat_of_different_draws_is_refused)
 {
     struct pass_case *c = pass_case_create();
@@ -329,7 +351,8 @@ END_TEST
 PASS_MAIN("pipeline", the_same_text_and_bytes_every_time, one_pass_is_printed_on_request,
           what_is_left_out_is_missed, every_failed_allocation_is_survived,
           every_unsupported_operator_is_listed, every_node_that_lower_cannot_place_is_listed,
-          sums_and_products_of_values_are_listed, a_concat_of_different_draws_is_refused,
-          two_inputs_are_refused, a_batch_above_one_is_listed_with_the_operators,
-          weights_that_are_not_constant_are_refused, no_images_and_unknown_layers_are_refused,
-          more_draws_than_a_sum_can_hold_are_refused, a_request_to_stop_is_heard_at_every_step)
+          sums_and_products_of_values_are_listed, a_constant_that_no_layer_can_take_is_listed,
+          a_concat_of_different_draws_is_refused, two_inputs_are_refused,
+          a_batch_above_one_is_listed_with_the_operators, weights_that_are_not_constant_are_refused,
+          no_images_and_unknown_layers_are_refused, more_draws_than_a_sum_can_hold_are_refused,
+          a_request_to_stop_is_heard_at_every_step)
