@@ -121,8 +121,9 @@ static struct scratch lay_scratch(const struct pbit_engine *engine,
     scratch.pooled_stride = pbit_engine_round_up(instances * area_of(bits->grid)) + PBIT_BIT_OVERRUN;
     if (bits->pooled)
         scratch.pooled = pbit_engine_take(memory, group * scratch.pooled_stride * number);
-    scratch.states = pbit_engine_take(memory, ((size_t)PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) *
-                                                  sizeof(*scratch.states));
+    scratch.states = pbit_engine_take(
+        memory, (engine->bits->streams * (size_t)PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) *
+                    sizeof(*scratch.states));
     scratch.random =
         pbit_engine_take(memory, (instances * channels * stride + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
     scratch.z = pbit_engine_take(memory, (channels * stride + PBIT_BIT_OVERRUN) * sizeof(int32_t));
@@ -320,8 +321,13 @@ static void prepare_random(const struct stage *stage, size_t image, uint32_t pas
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
                     stage->neuron->operation.layer, pass);
-    stage->kernels->random(&lanes, (size_t)output->height * output->width, output->channels,
-                           channel_stride(stage->neuron->bits.grid), stage->scratch.states, random);
+    const struct pbit_bit_random layer = {.pixels = area_of(stage->neuron->bits.grid),
+                                          .part = stage->neuron->bits.part,
+                                          .stride = channel_stride(stage->neuron->bits.grid),
+                                          .channels = output->channels,
+                                          .buffer = stage->scratch.states,
+                                          .jump = stage->neuron->bits.jump};
+    stage->kernels->random(&layer, &lanes, random);
 }
 
 static void prepare_all_random(const struct stage *stage)

@@ -107,11 +107,18 @@ typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *p
 typedef void pbit_bit_pool_function(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width,
                                     void *out);
 
-/// The next outputs of the lanes, which are for neurons in the order [pixel][channel], to
-/// random[channel][pixel], `stride` numbers from channel to channel: a multiple of PBIT_BIT_PIXELS not below
-/// the pixels. buffer: [PBIT_BIT_PIXELS][channels] and PBIT_BIT_OVERRUN more.
-typedef void pbit_bit_random_function(struct pbit_lanes *lanes, size_t pixels, uint32_t channels,
-                                      size_t stride, uint32_t *buffer, uint16_t *random);
+/// The random numbers of a layer, which the lanes draw in the order [pixel][channel]. Each number of a lane
+/// waits for the one before; so several parts of the pixels are drawn at once, from states that `jump` gives.
+struct pbit_bit_random {
+    size_t pixels;
+    size_t part;   ///< pixels, a multiple of PBIT_BIT_PIXELS; there are `streams` parts at most
+    size_t stride; ///< from channel to channel: a multiple of PBIT_BIT_PIXELS not below the pixels
+    uint32_t channels, *buffer; ///< buffer: [streams][PBIT_BIT_PIXELS][channels] and PBIT_BIT_OVERRUN more
+    const uint32_t *jump;       ///< [32] what each bit of a state becomes `part` pixels later
+};
+/// random: [channel][pixel].
+typedef void pbit_bit_random_function(const struct pbit_bit_random *layer, const struct pbit_lanes *lanes,
+                                      uint16_t *random);
 
 /// in[pixel][channel] to out[channel][pixel], `stride` numbers from channel to channel, as of random numbers.
 /// Both may be touched PBIT_BIT_OVERRUN numbers beyond the end.
@@ -122,6 +129,7 @@ struct pbit_bit_kernels {
     uint32_t group;
     uint32_t part;    ///< steps whose tables are held at a time
     uint32_t columns; ///< of a vector
+    uint32_t streams; ///< of random numbers, at once
     pbit_bit_conv_function *convolve;
     pbit_bit_show_function *show;
     pbit_bit_draw_function *draw;

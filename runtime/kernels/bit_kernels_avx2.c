@@ -16,7 +16,8 @@ enum {
     BYTES = 32,
     LANES = 8,
     VECTORS = 2,
-    FEW = 0
+    FEW = 0,
+    STREAMS = 1
 };
 
 typedef __m256i VECTOR;
@@ -24,6 +25,7 @@ typedef __m256i VECTOR;
 #define VECTOR_LOAD(from) _mm256_loadu_si256((const __m256i *)(from))
 #define VECTOR_STORE(to, x) _mm256_storeu_si256((__m256i *)(to), x)
 #define AND _mm256_and_si256
+#define XOR _mm256_xor_si256
 #define ADD_8 _mm256_add_epi8
 #define ADD_16 _mm256_add_epi16
 #define ADD_32 _mm256_add_epi32
@@ -38,6 +40,7 @@ typedef __m256 FLOATS;
 typedef __m256i INTEGERS;
 typedef uint32_t MASK;
 #define set_float _mm256_set1_ps
+#define set_integer _mm256_set1_epi32
 #define load_integers(from) _mm256_loadu_si256((const __m256i *)(from))
 #define to_float _mm256_cvtepi32_ps
 #define to_integer _mm256_cvttps_epi32
@@ -214,6 +217,7 @@ static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height,
 const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {.group = GROUP,
                                                        .part = STEPS,
                                                        .columns = BYTES,
+                                                       .streams = STREAMS,
                                                        .convolve = convolve,
                                                        .show = show,
                                                        .draw = draw,

@@ -18,7 +18,8 @@ enum {
     BYTES = 64,
     LANES = 16,
     VECTORS = 4,
-    FEW = 2
+    FEW = 2,
+    STREAMS = 4
 };
 
 typedef __m512i VECTOR;
@@ -26,6 +27,7 @@ typedef __m512i VECTOR;
 #define VECTOR_LOAD _mm512_loadu_si512
 #define VECTOR_STORE _mm512_storeu_si512
 #define AND _mm512_and_si512
+#define XOR _mm512_xor_si512
 #define ADD_8 _mm512_add_epi8
 #define ADD_16 _mm512_add_epi16
 #define ADD_32 _mm512_add_epi32
@@ -40,6 +42,7 @@ typedef __m512 FLOATS;
 typedef __m512i INTEGERS;
 typedef __mmask16 MASK;
 #define set_float _mm512_set1_ps
+#define set_integer _mm512_set1_epi32
 #define load_integers _mm512_loadu_si512
 #define to_float _mm512_cvtepi32_ps
 #define to_integer _mm512_cvttps_epi32
@@ -268,6 +271,7 @@ static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height,
 const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {.group = GROUP,
                                                          .part = STEPS,
                                                          .columns = BYTES,
+                                                         .streams = STREAMS,
                                                          .convolve = convolve,
                                                          .show = show,
                                                          .draw = draw,

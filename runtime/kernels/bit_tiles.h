@@ -292,19 +292,32 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
                                                                                                    plane);
 }
 
-/// The next `count` states of all lanes.
-INLINE void step_all_lanes(struct pbit_lanes *lanes, size_t count, uint32_t *to)
+enum { VECTORS_OF_LANES = PBIT_LANES / LANES, STATES = STREAMS * VECTORS_OF_LANES };
+
+/// The next `count` states of all lanes of all streams. to: of the first stream, `pitch` states to the next.
+INLINE void step_streams(uint32_t states[STREAMS][PBIT_LANES], size_t count, uint32_t *to, size_t pitch)
 {
-    enum { VECTORS_OF_LANES = PBIT_LANES / LANES };
-    INTEGERS state[VECTORS_OF_LANES];
-    UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++) state[v] = load_integers(lanes->state + v * LANES);
-    for (size_t i = 0; i < count; i++, to += PBIT_LANES)
-        UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++)
+    INTEGERS state[STATES];
+    UNROLL for (int i = 0; i < STATES; i++) state[i] = load_integers(states[0] + i * LANES);
+    for (size_t step = 0; step < count; step++, to += PBIT_LANES)
+        UNROLL for (int i = 0; i < STATES; i++)
         {
-            state[v] = step_lanes(state[v]);
-            VECTOR_STORE(to + v * LANES, state[v]);
+            state[i] = step_lanes(state[i]);
+            VECTOR_STORE(to + (size_t)(i / VECTORS_OF_LANES) * pitch + i % VECTORS_OF_LANES * LANES,
+                         state[i]);
         }
-    UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++) VECTOR_STORE(lanes->state + v * LANES, state[v]);
+    UNROLL for (int i = 0; i < STATES; i++) VECTOR_STORE(states[0] + i * LANES, state[i]);
+}
+
+INLINE void jump_states(const uint32_t jump[32], const uint32_t *from, uint32_t *to)
+{
+    UNROLL for (int v = 0; v < VECTORS_OF_LANES; v++)
+    {
+        INTEGERS state = load_integers(from + v * LANES), jumped = VECTOR_ZERO();
+        for (int bit = 31; bit >= 0; bit--, state = ADD_32(state, state)) // the sign tells the bit
+            jumped = XOR(jumped, AND(RIGHT_32(state, 31), set_integer((int)jump[bit])));
+        VECTOR_STORE(to + v * LANES, jumped);
+    }
 }
 
 /// LANES channels of 2 * LANES pixels: the random numbers are the upper halves of the states.
@@ -325,17 +338,25 @@ INLINE void transpose_states(const uint32_t *states, uint32_t channels, uint32_t
             VECTOR_STORE(random + i * stride, pairs[i]);
 }
 
-static TARGET void draw_random(struct pbit_lanes *lanes, size_t pixels, uint32_t channels, size_t stride,
-                               uint32_t *buffer, uint16_t *random)
+static TARGET void draw_random(const struct pbit_bit_random *layer, const struct pbit_lanes *lanes,
+                               uint16_t *random)
 {
-    for (size_t pixel = 0; pixel < pixels; pixel += PBIT_BIT_PIXELS) {
-        step_all_lanes(lanes, channels, buffer); // of PBIT_LANES, as many as pixels
-        for (uint32_t part = 0; part < PBIT_BIT_PIXELS; part += 2 * LANES)
-            for (uint32_t c = 0; c < channels; c += LANES)
-                transpose_states(buffer + (size_t)part * channels + c, channels, channels - c, stride,
-                                 random + c * stride + pixel + part);
+    uint32_t channels = layer->channels, states[STREAMS][PBIT_LANES] = {{0}};
+    size_t pitch = (size_t)PBIT_BIT_PIXELS * channels;
+    memcpy(states[0], lanes->state, sizeof(states[0]));
+    for (size_t s = 1; s < STREAMS && s * layer->part < layer->pixels; s++)
+        jump_states(layer->jump, states[s - 1], states[s]);
+    for (size_t done = 0; done < layer->part; done += PBIT_BIT_PIXELS) {
+        step_streams(states, channels, layer->buffer, pitch); // of PBIT_LANES, as many as pixels
+        for (size_t s = 0; s < STREAMS && s * layer->part + done < layer->pixels; s++)
+            for (size_t i = 0; i < PBIT_BIT_PIXELS; i += 2 * LANES)
+                for (uint32_t c = 0; c < channels; c += LANES)
+                    transpose_states(layer->buffer + s * pitch + i * channels + c, channels, channels - c,
+                                     layer->stride, random + c * layer->stride + s * layer->part + done + i);
     }
 }
+_Static_assert((int)PBIT_BIT_PIXELS == (int)PBIT_LANES, "a step of the lanes is for a channel");
+
 static TARGET void transpose_integers(const int32_t *in, size_t pixels, uint32_t channels, size_t stride,
                                       int32_t *out)
 {
@@ -349,8 +370,6 @@ static TARGET void transpose_integers(const int32_t *in, size_t pixels, uint32_t
                 VECTOR_STORE(out + (c + i) * stride + pixel, rows[i]);
         }
 }
-
-_Static_assert((int)PBIT_BIT_PIXELS == (int)PBIT_LANES, "a step of the lanes is for a channel");
 
 /// Of up to `count` vectors; returns of how many.
 static uint32_t convolve_tile(const struct part *part, uint32_t count, const uint8_t *planes,

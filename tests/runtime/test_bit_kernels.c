@@ -239,22 +239,40 @@ START_TEST(bits_and_levels_are_the_exact_ones)
 }
 END_TEST
 
+/// Step by step, as the engine does not.
+static void find_jump(size_t steps, uint32_t jump[32])
+{
+    struct pbit_lanes lanes;
+    for (uint32_t bit = 0; bit < 32; bit++)
+        lanes.state[bit] = 1u << bit;
+    for (size_t i = 0; i < steps; i++)
+        for (uint32_t bit = 0; bit < 32; bit++)
+            pbit_lanes_next(&lanes, bit);
+    memcpy(jump, lanes.state, 32 * sizeof(*jump));
+}
+
 START_TEST(random_numbers_are_those_of_the_lanes)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     for (uint32_t channels = 1; kernels && channels < 50; channels++) {
-        size_t pixels = 16 + channels * 37 % 100,
-               stride = (pixels + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
-        uint32_t *buffer = make((PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) * sizeof(*buffer));
-        uint16_t *numbers = make(channels * stride * sizeof(*numbers));
-        struct pbit_lanes lanes, same;
+        size_t pixels = 16 + channels * 37 % 300;
+        uint32_t jump[32];
+        struct pbit_bit_random layer = {
+            .pixels = pixels,
+            .part = (pixels / kernels->streams / PBIT_BIT_PIXELS + 1) * PBIT_BIT_PIXELS,
+            .stride = (pixels + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS,
+            .channels = channels,
+            .buffer = make((kernels->streams * PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) * 4),
+            .jump = jump};
+        uint16_t *numbers = make(channels * layer.stride * sizeof(*numbers));
+        struct pbit_lanes lanes;
         pbit_lanes_seed(&lanes, 1, 2, channels, 0);
-        same = lanes;
-        kernels->random(&lanes, pixels, channels, stride, buffer, numbers);
+        find_jump(layer.part / PBIT_LANES * channels, jump);
+        kernels->random(&layer, &lanes, numbers);
         for (uint32_t i = 0; i < pixels * channels; i++)
-            ck_assert_uint_eq(numbers[i % channels * stride + i / channels],
-                              pbit_lanes_next(&same, i % PBIT_LANES));
-        free(buffer), free(numbers);
+            ck_assert_uint_eq(numbers[i % channels * layer.stride + i / channels],
+                              pbit_lanes_next(&lanes, i % PBIT_LANES));
+        free(layer.buffer), free(numbers);
     }
 }
 END_TEST
