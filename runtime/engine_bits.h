@@ -85,6 +85,7 @@ static inline uint32_t pbit_bit_view_planes(const struct pbit_bit_view *view, ui
 /// from `least`; of an identity it is what is left of the plane's byte.
 struct pbit_bit_channel {
     float scale, offset, margin;
+    double step;                     ///< the scale, exactly
     int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
     int32_t weight;                  ///< of an identity
 };

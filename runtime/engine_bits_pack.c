@@ -113,7 +113,8 @@ static struct pbit_bit_channel describe_channel(const struct packing *packing, u
     double step = channel.multiplier / (double)((uint64_t)1 << conv->shift),
            offset = channel.bias + least * step,
            largest = step * reach + (offset < 0 ? -offset : offset) + 65536;
-    channel.scale = (float)(step * weight);
+    channel.step = step * weight;
+    channel.scale = (float)channel.step;
     channel.offset = (float)offset;
     // RS rounds by up to 0.5; floats of 24 bits, a few times by up to 2^-24 of the largest number.
     channel.margin = 0.5f + (float)(largest / (1 << 21));
@@ -238,7 +239,8 @@ static void pack_identity(struct pbit_engine_memory *memory, const struct packin
                          pbit_factor_at(packing->model, packing->conv, 1, k, 0);
         channel[k] = describe_channel(packing, k, weight, 0,
                                       (uint32_t)(weight < 0 ? -weight : weight) * packing->levels);
-        channel[k].scale /= (float)(1 << k % packing->share); // of a byte that has the bit there
+        channel[k].step /= 1 << k % packing->share; // of a byte that has the bit there
+        channel[k].scale /= (float)(1 << k % packing->share);
     }
 }
 

@@ -1,6 +1,8 @@
 // Which operations work on packed bits.
 #include "runtime/engine.h"
 
+#define LARGEST_PRODUCT ((uint64_t)1 << 52) ///< doubles hold it, and a bit more
+
 static int draws_one(const struct pbit_tensor *tensor)
 {
     return tensor->kind == PBIT_LEVELS && tensor->draw_factor != 0 && pbit_tensor_levels(tensor, 1) == 1;
@@ -103,7 +105,8 @@ static int conv_fits(const struct pbit_model *model, const struct pbit_operation
     for (uint32_t k = 0; k < output.channels; k++) {
         uint64_t multiplier = pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k);
         int64_t bias = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
-        if (largest * multiplier >> conv->shift > 1 << 29 || bias > 1 << 29 || bias < -(1 << 29))
+        if (largest * multiplier > LARGEST_PRODUCT || largest * multiplier >> conv->shift > 1 << 29 ||
+            bias > 1 << 29 || bias < -(1 << 29))
             return 0;
     }
     return 1;

@@ -64,6 +64,7 @@ struct pbit_bit_term {
     size_t pitch;
     int wide; ///< int32_t
     float scale;
+    double step; ///< multiplier / 2^shift
     int32_t least, multiplier;
     uint32_t shift;
     int32_t bias;
@@ -75,6 +76,7 @@ struct pbit_bit_residual {
     const uint8_t *plane; ///< [instance][count], or NULL: none
     uint8_t mask, unit;
     float scale; ///< of what the mask leaves
+    double step; ///< the same, exactly
     int32_t weight, multiplier;
     uint32_t shift;
     int32_t bias;

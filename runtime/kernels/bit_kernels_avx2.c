@@ -81,10 +81,33 @@ INLINE INTEGERS load_bytes(const uint8_t *plane, uint8_t mask)
     return _mm256_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8((char)mask)));
 }
 
-/// Of numbers up to 255.
-INLINE void store_bytes(INTEGERS x, uint8_t to[LANES])
+typedef __m256d DOUBLES;
+typedef __m128i INTEGERS_HALF;
+#define set_double _mm256_set1_pd
+#define to_double _mm256_cvtepi32_pd
+#define to_integer_double _mm256_cvttpd_epi32
+#define floor_double _mm256_floor_pd
+#define ADD_DOUBLE _mm256_add_pd
+#define MULTIPLY_ADD_DOUBLE _mm256_fmadd_pd
+#define load_half_integers(from) _mm_loadu_si128((const __m128i *)(from))
+#define load_half_words(from) _mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)(from)))
+
+INLINE INTEGERS_HALF load_half_bytes(const uint8_t *plane, uint8_t mask)
 {
-    __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    int bytes;
+    __builtin_memcpy(&bytes, plane, sizeof(bytes));
+    return _mm_cvtepu8_epi32(_mm_and_si128(_mm_cvtsi32_si128(bytes), _mm_set1_epi8((char)mask)));
+}
+
+INLINE DOUBLES clip(DOUBLES x, DOUBLES least, DOUBLES most)
+{
+    return _mm256_min_pd(_mm256_max_pd(x, least), most);
+}
+
+/// Of numbers up to 255.
+INLINE void store_bytes(INTEGERS_HALF low, INTEGERS_HALF high, uint8_t to[LANES])
+{
+    __m128i words = _mm_packus_epi32(low, high);
     _mm_storel_epi64((__m128i *)to, _mm_packus_epi16(words, words));
 }
 
@@ -104,19 +127,10 @@ INLINE MASK positive(FLOATS x)
     return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GT_OQ));
 }
 
-INLINE FLOATS absolute(FLOATS x)
-{
-    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
-}
-
-INLINE FLOATS clip(FLOATS x, FLOATS least, FLOATS most)
-{
-    return _mm256_min_ps(_mm256_max_ps(x, least), most);
-}
-
 INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
-    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(absolute(x), margin, _CMP_LE_OQ));
+    return (uint32_t)_mm256_movemask_ps(
+        _mm256_cmp_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), margin, _CMP_LE_OQ));
 }
 
 INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)

@@ -83,9 +83,32 @@ INLINE INTEGERS load_bytes(const uint8_t *plane, uint8_t mask)
     return _mm512_cvtepu8_epi32(_mm_and_si128(bytes, _mm_set1_epi8((char)mask)));
 }
 
-INLINE void store_bytes(INTEGERS x, uint8_t to[LANES])
+typedef __m512d DOUBLES;
+typedef __m256i INTEGERS_HALF;
+#define set_double _mm512_set1_pd
+#define to_double _mm512_cvtepi32_pd
+#define to_integer_double _mm512_cvttpd_epi32
+#define floor_double(x) _mm512_roundscale_pd(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
+#define ADD_DOUBLE _mm512_add_pd
+#define MULTIPLY_ADD_DOUBLE _mm512_fmadd_pd
+#define load_half_integers(from) _mm256_loadu_si256((const __m256i *)(from))
+#define load_half_words(from) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(from)))
+
+INLINE INTEGERS_HALF load_half_bytes(const uint8_t *plane, uint8_t mask)
 {
-    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(x));
+    return _mm256_cvtepu8_epi32(
+        _mm_and_si128(_mm_loadl_epi64((const __m128i *)plane), _mm_set1_epi8((char)mask)));
+}
+
+INLINE DOUBLES clip(DOUBLES x, DOUBLES least, DOUBLES most)
+{
+    return _mm512_min_pd(_mm512_max_pd(x, least), most);
+}
+
+INLINE void store_bytes(INTEGERS_HALF low, INTEGERS_HALF high, uint8_t to[LANES])
+{
+    __m512i levels = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(levels));
 }
 
 /// To what floats hold exactly; theta is smaller.
@@ -106,16 +129,9 @@ INLINE MASK positive(FLOATS x)
     return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
 }
 
-#define absolute _mm512_abs_ps
-
-INLINE FLOATS clip(FLOATS x, FLOATS least, FLOATS most)
-{
-    return _mm512_min_ps(_mm512_max_ps(x, least), most);
-}
-
 INLINE MASK smaller_than(FLOATS x, FLOATS margin)
 {
-    return _mm512_cmp_ps_mask(absolute(x), margin, _CMP_LE_OQ);
+    return _mm512_cmp_ps_mask(_mm512_abs_ps(x), margin, _CMP_LE_OQ);
 }
 
 INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)

@@ -110,6 +110,7 @@ struct one {
     const void *sums[PBIT_BIT_TERMS];
     int wide[PBIT_BIT_TERMS];
     FLOATS scale[PBIT_BIT_TERMS], residual_scale, offset, margin, amplitude;
+    double step[PBIT_BIT_TERMS], half[PBIT_BIT_TERMS], residual_step, bias; ///< of levels
     const uint8_t *residual;
     uint8_t mask, bit;
     const int32_t *z;
@@ -125,6 +126,8 @@ INLINE struct one pick_instance(const int terms, const struct pbit_bit_draw *dra
                       .offset = set_float(draw->offset),
                       .margin = set_float(draw->margin),
                       .amplitude = set_float(draw->amplitude),
+                      .residual_step = draw->residual.step,
+                      .bias = draw->residual.plane ? draw->residual.bias : 0,
                       .residual = draw->residual.plane + (draw->residual.plane ? instance * draw->count : 0),
                       .mask = draw->residual.mask,
                       .bit = draw->bit,
@@ -138,6 +141,9 @@ INLINE struct one pick_instance(const int terms, const struct pbit_bit_draw *dra
         one.sums[t] = (const uint8_t *)term->sums + bytes;
         one.wide[t] = term->wide;
         one.scale[t] = set_float(term->scale);
+        one.step[t] = term->step;
+        one.half[t] = term->least * term->step + 0.5;
+        one.bias += term->bias;
     }
     if (draw->bit) {
         one.random = draw->random + instance / draw->random_shared * draw->random_pitch;
@@ -189,18 +195,6 @@ INLINE MASK compare(const int linear, const int terms, const int residual, const
     return positive(z);
 }
 
-/// The levels, and which of them floats cannot tell: 255 * z / 65536 is half-way between two.
-INLINE INTEGERS round_levels(FLOATS z, const struct one *one, MASK *unclear)
-{
-    const float unit = 255.0f / 65536;
-    z = MULTIPLY_ADD(clip(z, set_float(0), set_float(65536)), set_float(unit), set_float(0.5f));
-    INTEGERS level = to_integer(z);
-    FLOATS beyond = SUBTRACT_FLOAT(SUBTRACT_FLOAT(z, to_float(level)), set_float(0.5f));
-    *unclear = smaller_than(SUBTRACT_FLOAT(set_float(0.5f), absolute(beyond)),
-                            MULTIPLY_ADD(one->margin, set_float(unit), set_float(1.0f / (1 << 14))));
-    return level;
-}
-
 static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t instance, size_t i,
                                                  uint32_t ones, uint32_t unclear)
 {
@@ -232,13 +226,30 @@ INLINE void draw_bits(const int linear, const int terms, const int residual, con
     }
 }
 
-static __attribute__((noinline)) void correct_levels(const struct pbit_bit_draw *draw, size_t instance,
-                                                     size_t i, uint32_t unclear, uint8_t *levels)
+/// RS of FORMAT.md of HALF products: doubles hold them exactly, and 0.5 more (engine_bits_plan.c). `half` is
+/// 0.5 and the product of what the sum counts from.
+INLINE DOUBLES round_products(INTEGERS_HALF sums, double scale, double half)
 {
-    for (; unclear; unclear &= unclear - 1) {
-        uint32_t lane = (uint32_t)__builtin_ctz(unclear);
-        levels[lane] = pbit_bit_exact(draw, instance, i + lane);
+    return floor_double(MULTIPLY_ADD_DOUBLE(to_double(sums), set_double(scale), set_double(half)));
+}
+
+/// Exact levels of half a vector of columns.
+INLINE INTEGERS_HALF find_levels(const int terms, const int residual, const struct one *one, size_t i)
+{
+    DOUBLES z = set_double(one->bias);
+    if (terms == 0 && !residual)
+        z = to_double(load_half_integers(one->z + i));
+    UNROLL for (int t = 0; t < terms; t++)
+    {
+        INTEGERS_HALF sums = one->wide[t] ? load_half_integers((const int32_t *)one->sums[t] + i)
+                                          : load_half_words((const uint16_t *)one->sums[t] + i);
+        z = ADD_DOUBLE(z, round_products(sums, one->step[t], one->half[t]));
     }
+    if (residual)
+        z = ADD_DOUBLE(
+            z, round_products(load_half_bytes(one->residual + i, one->mask), one->residual_step, 0.5));
+    z = clip(z, set_double(0), set_double(65536));
+    return to_integer_double(MULTIPLY_ADD_DOUBLE(z, set_double(255.0 / 65536), set_double(0.5)));
 }
 
 INLINE void write_levels(const int terms, const int residual, const struct pbit_bit_draw *draw,
@@ -249,11 +260,8 @@ INLINE void write_levels(const int terms, const int residual, const struct pbit_
         const struct one one = pick_instance(terms, draw, instance);
         for (size_t i = 0; i < count; i += LANES) {
             uint8_t few[LANES], *levels = count - i < LANES ? few : plane + i;
-            uint32_t inside = count - i < LANES ? (1u << (count - i)) - 1 : UINT32_MAX;
-            MASK unclear;
-            store_bytes(round_levels(sum_terms(terms, residual, &one, i), &one, &unclear), levels);
-            if (__builtin_expect((unclear & inside) != 0, 0))
-                correct_levels(draw, instance, i, unclear & inside, levels);
+            store_bytes(find_levels(terms, residual, &one, i),
+                        find_levels(terms, residual, &one, i + LANES / 2), levels);
             if (count - i < LANES)
                 memcpy(plane + i, few, count - i);
         }

@@ -172,7 +172,8 @@ static struct pbit_bit_term pick_term(struct test_random *random, const struct d
                                  .multiplier = (int32_t)random_range(random, 0, 1 << 18),
                                  .shift = 10,
                                  .bias = (int32_t)random_range(random, -9999, 40000)};
-    term.scale = (float)term.multiplier / 1024;
+    term.step = term.multiplier / 1024.0;
+    term.scale = (float)term.step;
     return term;
 }
 
@@ -207,8 +208,8 @@ static void fill_draw(struct test_random *random, struct drawn *drawn)
                                                 .multiplier = (int32_t)random_range(random, 0, 900),
                                                 .shift = 4,
                                                 .bias = 100};
-    draw->residual.scale =
-        (float)draw->residual.multiplier * (float)draw->residual.weight / 16 / (float)draw->residual.unit;
+    draw->residual.step = draw->residual.multiplier * draw->residual.weight / 16.0 / draw->residual.unit;
+    draw->residual.scale = (float)draw->residual.step;
     draw->offset += 100;
 }
 
