@@ -4,11 +4,18 @@
 #include "passes/neuron_function.h"
 #include "passes/pass_support.h"
 
+/// Integers that do not come from the data.
 static bool is_shape_arithmetic(const struct pbitc_node *node)
 {
     for (size_t i = 0; i < node->output_count; i++)
         if (node->outputs[i] &&
             (node->outputs[i]->type == PBITC_FLOAT32 || node->outputs[i]->type == PBITC_TYPE_NONE))
+            return false;
+    if (pbitc_node_is(node, PBITC_OP_Shape) || pbitc_node_is(node, PBITC_OP_Size) ||
+        pbitc_node_is(node, PBITC_OP_QuantizeLinear))
+        return true;
+    for (size_t i = 0; i < node->input_count; i++)
+        if (node->inputs[i] && !node->inputs[i]->constant && node->inputs[i]->type == PBITC_FLOAT32)
             return false;
     return true;
 }
@@ -21,13 +28,14 @@ static bool all_inputs_constant(const struct pbitc_node *node)
     return true;
 }
 
-/// A Softmax or LogSoftmax that the caller can apply to the whole of an output: nothing else reads it, and
-/// its axis is all there is.
+/// A Softmax or LogSoftmax that the caller can apply to the whole of an output: nothing else reads it or its
+/// input, and its axis is all there is.
 static bool is_final(const struct pbitc_graph *graph, const struct pbitc_node *node)
 {
     const struct pbitc_value *output = node->outputs[0];
     int64_t rank = output->shape.rank, axis = pbitc_node_int(node, "axis", -1);
-    if (rank < 2 || pbitc_graph_only_consumer(graph, output) || pbitc_graph_use_count(graph, output) != 1)
+    if (rank < 2 || pbitc_graph_only_consumer(graph, output) || pbitc_graph_use_count(graph, output) != 1 ||
+        pbitc_graph_use_count(graph, node->inputs[0]) != 1)
         return false;
     axis += axis < 0 ? rank : 0;
     return axis >= 1 && axis < rank && output->shape.dims[axis] == pbitc_shape_elements(&output->shape);
@@ -71,8 +79,11 @@ static const char *refusal(const struct pbitc_node *node)
     switch ((int)node->op->id) {
     case PBITC_OP_Softmax:
     case PBITC_OP_LogSoftmax:
-        return "only a Softmax or LogSoftmax over all of an output, which nothing else reads, can be left to "
-               "the host";
+        return "only a Softmax or LogSoftmax over all of an output can be left to the host, and nothing else "
+               "may read it or its input";
+    case PBITC_OP_ArgMax:
+    case PBITC_OP_ArgMin:
+        return "a .pbit file gives all outputs; whoever runs it picks the largest or smallest";
     case PBITC_OP_RNN:
     case PBITC_OP_GRU:
     case PBITC_OP_LSTM:

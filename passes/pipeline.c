@@ -3,6 +3,7 @@
 
 #include "passes/blame.h"
 #include "passes/node_role.h"
+#include "passes/placement.h"
 
 #include <string.h>
 
@@ -28,16 +29,9 @@ enum pbit_status pbitc_fold_graph(struct pbitc_graph *graph, struct pbitc_diagno
 /// it can, as far as is known here.
 static const char *leftover(const struct pbitc_node *node)
 {
+    const struct pbitc_value *output = node->outputs[0];
+    uint32_t height, width, channels;
     switch ((int)node->op->id) {
-    case PBITC_OP_Conv:
-    case PBITC_OP_Gemm:
-        return pbitc_is_linear_layer(node) ? NULL : "the weights and the bias of a layer must be constants";
-    case PBITC_OP_Add:
-        if (pbitc_shape_equal(&node->inputs[0]->shape, &node->inputs[1]->shape) &&
-            !node->inputs[0]->constant && !node->inputs[1]->constant)
-            return NULL;
-        return "only a sum of two values of the same shape can be a .pbit operation, or one with constants "
-               "that a layer before or after it can take";
     case PBITC_OP_Sub:
     case PBITC_OP_Mul:
     case PBITC_OP_Div:
@@ -45,9 +39,34 @@ static const char *leftover(const struct pbitc_node *node)
     case PBITC_OP_BatchNormalization:
         return "there is no such .pbit operation of two values, and no layer before or after it can take its "
                "constants";
+    case PBITC_OP_Conv:
+    case PBITC_OP_Gemm:
+        if (!pbitc_is_linear_layer(node))
+            return "the weights and the bias of a layer must be constants";
+        break;
+    case PBITC_OP_Add:
+        if (!pbitc_shape_equal(&node->inputs[0]->shape, &node->inputs[1]->shape) ||
+            node->inputs[0]->constant || node->inputs[1]->constant)
+            return "only a sum of two values of the same shape can be a .pbit operation, or one with "
+                   "constants that a layer before or after it can take";
+        break;
+    case PBITC_OP_Concat: {
+        int64_t axis = pbitc_node_int(node, "axis", 1);
+        if (axis != 1 && axis != 1 - output->shape.rank)
+            return "only a concatenation of channels (axis 1) can be a .pbit operation";
+        break;
+    }
+    case PBITC_OP_MaxPool:
+    case PBITC_OP_AveragePool:
+    case PBITC_OP_GlobalMaxPool:
+    case PBITC_OP_GlobalAveragePool:
+        break;
     default:
         return NULL;
     }
+    return pbitc_image_size(&output->shape, &height, &width, &channels)
+               ? NULL
+               : "a .pbit file holds tensors N x C, N x C x W and N x C x H x W";
 }
 
 /// Reports nodes by a folded copy of the graph.

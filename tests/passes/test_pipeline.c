@@ -231,6 +231,51 @@ START_TEST(a_constant_that_no_layer_can_take_is_listed)
 }
 END_TEST
 
+/// The one node that cannot be converted, of a graph that ends in `value`.
+static void expect_the_problem(struct pass_case *c, struct pbitc_value *value, const char *op,
+                               const char *phrase)
+{
+    pass_output(c, value);
+    pass_infer(c);
+    ck_assert_int_eq(pbitc_check_convertible(c->graph, c->diagnostics), PBIT_ERROR_UNSUPPORTED);
+    ck_assert_uint_eq(pbitc_diagnostics_count(c->diagnostics), 1);
+    const struct pbitc_problem *problem = pbitc_diagnostics_get(c->diagnostics, 0);
+    ck_assert_str_eq(problem->op, op);
+    ck_assert_msg(strstr(problem->message, phrase), "%s", problem->message);
+    pass_case_destroy(c);
+}
+
+START_TEST(what_no_file_can_hold_is_known_before_any_work)
+{
+    struct pass_case *c = pass_case_create();
+    struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 4)), 4, 3);
+    expect_the_problem(c, pass_node(c, "ArgMax", x, NULL, NULL), "ArgMax", "picks the largest");
+    c = pass_case_create();
+    x = pass_dense(c, pass_input(c, SHAPE(1, 4)), 4, 3);
+    pass_output(c, x);
+    expect_the_problem(c, pass_node(c, "Softmax", x, NULL, NULL), "Softmax", "may read it or its input");
+    c = pass_case_create();
+    x = pass_node(c, "Relu", pass_conv(c, pass_input(c, SHAPE(1, 2, 4, 4)), SHAPE(3, 2, 1, 1), 1, 0), NULL,
+                  NULL);
+    x = pass_node(c, "Concat", x, x, NULL);
+    ck_assert(pbitc_node_set_int(c->graph, c->node, "axis", 2));
+    expect_the_problem(c, x, "Concat", "channels");
+    c = pass_case_create();
+    x = pass_node(c, "Conv", pass_input(c, SHAPE(1, 2, 3, 4, 5)), pass_weights(c, SHAPE(3, 2, 1, 1, 1)),
+                  NULL);
+    expect_the_problem(c, x, "Conv", "holds tensors");
+    c = pass_case_create();
+    x = pass_conv(c, pass_input(c, SHAPE(1, 2, 4, 4)), SHAPE(3, 2, 1, 1), 1, 0);
+    expect_the_problem(c, pass_node(c, "Add", x, pass_node(c, "GlobalAveragePool", x, NULL, NULL), NULL),
+                       "Add", "same shape");
+    c = pass_case_create();
+    x = pass_input(c, SHAPE(1, 4));
+    x = pass_node(c, "Gemm", x, x, NULL);
+    ck_assert(pbitc_node_set_int(c->graph, c->node, "transB", 1));
+    expect_the_problem(c, x, "Gemm", "must be constants");
+}
+END_TEST
+
 START_TEST(a_concat_of_different_draws_is_refused)
 {
     struct pass_case *c = pass_case_create();
@@ -352,7 +397,7 @@ PASS_MAIN("pipeline", the_same_text_and_bytes_every_time, one_pass_is_printed_on
           what_is_left_out_is_missed, every_failed_allocation_is_survived,
           every_unsupported_operator_is_listed, every_node_that_lower_cannot_place_is_listed,
           sums_and_products_of_values_are_listed, a_constant_that_no_layer_can_take_is_listed,
-          a_concat_of_different_draws_is_refused, two_inputs_are_refused,
-          a_batch_above_one_is_listed_with_the_operators, weights_that_are_not_constant_are_refused,
-          no_images_and_unknown_layers_are_refused, more_draws_than_a_sum_can_hold_are_refused,
-          a_request_to_stop_is_heard_at_every_step)
+          what_no_file_can_hold_is_known_before_any_work, a_concat_of_different_draws_is_refused,
+          two_inputs_are_refused, a_batch_above_one_is_listed_with_the_operators,
+          weights_that_are_not_constant_are_refused, no_images_and_unknown_layers_are_refused,
+          more_draws_than_a_sum_can_hold_are_refused, a_request_to_stop_is_heard_at_every_step)
