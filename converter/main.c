@@ -14,9 +14,9 @@ static const struct command {
     {"run", "compute outputs for given inputs", pbitc_cmd_run},
     {"convert", "turn an ONNX model into a .pbit file", pbitc_cmd_convert},
     {"eval", "measure accuracy against draws m and samples T", pbitc_cmd_eval},
-    {"report", "join the reports of shards", pbitc_cmd_report},
+    {"report", "join the reports of shards, or compare two reports", pbitc_cmd_report},
     {"energy", "estimate the energy of an image", pbitc_cmd_energy},
-    {"export", "write C for a microcontroller", pbitc_cmd_export},
+    {"export", "write C for a microcontroller or Verilog for an FPGA", pbitc_cmd_export},
     {"bench", "measure how fast a .pbit file runs here", pbitc_cmd_bench},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
