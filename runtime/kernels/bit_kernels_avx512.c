@@ -84,20 +84,20 @@ INLINE INTEGERS load_bytes(const uint8_t *plane, uint8_t mask)
 }
 
 typedef __m512d DOUBLES;
-typedef __m256i INTEGERS_HALF;
+typedef __m512i INTEGERS_HALF; ///< of 64 bits: doubles are made of them in one step
 #define set_double _mm512_set1_pd
-#define to_double _mm512_cvtepi32_pd
-#define to_integer_double _mm512_cvttpd_epi32
+#define to_double _mm512_cvtepi64_pd
+#define to_integer_double _mm512_cvttpd_epi64
 #define floor_double(x) _mm512_roundscale_pd(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)
 #define ADD_DOUBLE _mm512_add_pd
 #define MULTIPLY_ADD_DOUBLE _mm512_fmadd_pd
-#define load_half_integers(from) _mm256_loadu_si256((const __m256i *)(from))
-#define load_half_words(from) _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(from)))
+#define load_half_integers(from) _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)(from)))
+#define load_half_words(from) _mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i *)(from)))
 
 INLINE INTEGERS_HALF load_half_bytes(const uint8_t *plane, uint8_t mask)
 {
-    return _mm256_cvtepu8_epi32(
-        _mm_and_si128(_mm_loadl_epi64((const __m128i *)plane), _mm_set1_epi8((char)mask)));
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)plane);
+    return _mm512_cvtepu8_epi64(_mm_and_si128(bytes, _mm_set1_epi8((char)mask)));
 }
 
 INLINE DOUBLES clip(DOUBLES x, DOUBLES least, DOUBLES most)
@@ -107,8 +107,8 @@ INLINE DOUBLES clip(DOUBLES x, DOUBLES least, DOUBLES most)
 
 INLINE void store_bytes(INTEGERS_HALF low, INTEGERS_HALF high, uint8_t to[LANES])
 {
-    __m512i levels = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-    _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(levels));
+    __m128i levels = _mm_unpacklo_epi64(_mm512_cvtepi64_epi8(low), _mm512_cvtepi64_epi8(high));
+    _mm_storeu_si128((__m128i *)to, levels);
 }
 
 /// To what floats hold exactly; theta is smaller.
