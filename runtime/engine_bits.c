@@ -372,51 +372,39 @@ static void pool_block(const struct stage *stage)
                     (j * stage->scratch.pooled_stride + i * area_of(bits->grid)) * number);
 }
 
-/// Adds a term of channel k; its sums lie at `j` of the block.
-static void describe_term(const struct stage *stage, uint32_t t, uint32_t k, uint32_t j,
-                          struct pbit_bit_draw *draw)
+/// Adds a term, as of the first block of channels.
+static void describe_term(const struct stage *stage, uint32_t t, struct pbit_bit_draw *draw)
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[t]];
-    const struct pbit_bit_channel *channel = &conv->bits.channel[k];
-    if (conv->bits.identity) {
-        const struct planes *in = &stage->in[t];
-        uint32_t share = stage->block->engine->operations[conv->bits.source].bits.share;
-        uint8_t unit = (uint8_t)(1 << k % share);
-        draw->residual = (struct pbit_bit_residual){.plane = in->first + k / share * in->stride,
-                                                    .mask = share == 1 ? PBIT_BYTE_LEVELS : unit,
-                                                    .unit = unit,
-                                                    .scale = channel->scale,
-                                                    .step = channel->step,
-                                                    .weight = channel->weight,
-                                                    .multiplier = channel->multiplier,
-                                                    .shift = conv->operation.shift,
-                                                    .bias = channel->bias};
-    } else {
-        size_t number = size_of_sum(conv);
+    if (conv->bits.identity)
+        draw->residual = (struct pbit_bit_residual){
+            .planes = stage->in[t].first,
+            .stride = stage->in[t].stride,
+            .levels = stage->block->engine->operations[conv->bits.source].bits.share == 1,
+            .shift = conv->operation.shift,
+            .channel = conv->bits.channel};
+    else
         draw->term[draw->terms++] = (struct pbit_bit_term){
-            bits->pooled ? stage->scratch.pooled + j * stage->scratch.pooled_stride * number
-                         : stage->scratch.sums[t] + j * stage->scratch.sums_stride[t] * number,
-            bits->pooled ? area_of(bits->grid) : stage->scratch.columns[t].out_pitch,
-            number == sizeof(int32_t),
-            channel->scale,
-            channel->step,
-            channel->least,
-            channel->multiplier,
-            conv->operation.shift,
-            channel->bias};
-    }
-    draw->offset += channel->offset;
-    draw->margin += channel->margin;
+            .sums = bits->pooled ? stage->scratch.pooled : stage->scratch.sums[t],
+            .stride = bits->pooled ? stage->scratch.pooled_stride : stage->scratch.sums_stride[t],
+            .pitch = bits->pooled ? area_of(bits->grid) : stage->scratch.columns[t].out_pitch,
+            .wide = size_of_sum(conv) == sizeof(int32_t),
+            .shift = conv->operation.shift,
+            .channel = conv->bits.channel};
 }
 
-/// What all channels of `count` instances share.
+/// What all blocks of channels of `count` instances share.
 static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, size_t count)
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_block *block = stage->block;
-    struct pbit_bit_draw draw = {.instances = count, .count = area_of(bits->grid)};
-    if (bits->share == 1)
+    struct pbit_bit_draw draw = {.instances = count,
+                                 .count = area_of(bits->grid),
+                                 .stride = channel_stride(bits->grid),
+                                 .levels = bits->share == 1,
+                                 .plane_stride = stage->out.stride};
+    if (draw.levels)
         return draw;
     draw.pieces = bits->pieces;
     draw.theta = stage->neuron->neuron.table;
@@ -427,19 +415,28 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
     draw.margin = draw.pieces || draw.rho % 256 == 0 ? 0 : 1; // v' is rounded down
     draw.order = stage->order + first;
     draw.random_shared = stage->independent ? 1 : block->passes;
-    draw.random_pitch = stage->neuron->output.channels * channel_stride(bits->grid);
+    draw.random_pitch = stage->neuron->output.channels * draw.stride;
     draw.random = stage->scratch.random + first / draw.random_shared * draw.random_pitch;
     return draw;
 }
 
-static void draw_channel(const struct stage *stage, uint32_t k, size_t first, struct pbit_bit_draw *draw)
+/// The block's channels from k on, of instances from `first` on.
+static void draw_block(const struct stage *stage, const struct pbit_bit_draw *all, uint32_t k, size_t first)
 {
-    const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    if (bits->share > 1) {
-        draw->bit = (uint8_t)(1 << k % stage->group);
-        draw->random += k * channel_stride(bits->grid);
+    struct pbit_bit_draw draw = *all;
+    uint32_t left = stage->neuron->output.channels - k, share = stage->neuron->bits.share;
+    draw.channels = left < stage->group ? left : stage->group;
+    if (draw.z)
+        draw.z += k * draw.stride;
+    if (!draw.levels)
+        draw.random += k * draw.stride;
+    for (uint32_t t = 0; t < draw.terms; t++)
+        draw.term[t].channel += k;
+    if (draw.residual.planes) {
+        draw.residual.planes += k / (draw.residual.levels ? 1 : stage->group) * draw.residual.stride;
+        draw.residual.channel += k;
     }
-    stage->kernels->draw(draw, stage->out.first + k / bits->share * stage->out.stride + first * draw->count);
+    stage->kernels->draw(&draw, stage->out.first + k / share * stage->out.stride + first * draw.count);
 }
 
 static void run_terms(struct stage *stage)
@@ -449,19 +446,16 @@ static void run_terms(struct stage *stage)
     for (uint32_t t = 0; t < bits->terms; t++)
         stage->in[t] = prepare_view(stage, t);
     prepare_all_random(stage);
-    const struct pbit_bit_draw shared = begin_draw(stage, 0, stage->instances);
+    struct pbit_bit_draw draw = begin_draw(stage, 0, stage->instances);
+    for (uint32_t t = 0; t < bits->terms; t++)
+        describe_term(stage, t, &draw);
     for (uint32_t first = 0; first < channels; first += stage->group) {
         for (uint32_t t = 0; t < bits->terms; t++)
             if (!stage->block->engine->operations[bits->term[t]].bits.identity)
                 sum_term(stage, t, first / stage->group);
         if (bits->pooled)
             pool_block(stage);
-        for (uint32_t k = first; k < channels && k < first + stage->group; k++) {
-            struct pbit_bit_draw draw = shared;
-            for (uint32_t t = 0; t < bits->terms; t++)
-                describe_term(stage, t, k, k - first, &draw);
-            draw_channel(stage, k, 0, &draw);
-        }
+        draw_block(stage, &draw, first, 0);
     }
 }
 
@@ -478,12 +472,10 @@ static void run_fixed(struct stage *stage)
         stage->kernels->transpose(
             (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first),
             area_of(neuron->bits.grid), output->channels, stride, stage->scratch.z);
-        struct pbit_bit_draw all = begin_draw(stage, first, shared);
-        for (uint32_t k = 0; k < output->channels; k++) {
-            struct pbit_bit_draw draw = all;
-            draw.z = stage->scratch.z + k * stride;
-            draw_channel(stage, k, first, &draw);
-        }
+        struct pbit_bit_draw draw = begin_draw(stage, first, shared);
+        draw.z = stage->scratch.z;
+        for (uint32_t k = 0; k < output->channels; k += stage->group)
+            draw_block(stage, &draw, k, first);
     }
 }
 

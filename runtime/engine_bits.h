@@ -81,15 +81,6 @@ static inline uint32_t pbit_bit_view_planes(const struct pbit_bit_view *view, ui
     return taps * view->full + view->merged;
 }
 
-/// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
-/// from `least`; of an identity it is what is left of the plane's byte.
-struct pbit_bit_channel {
-    float scale, offset, margin;
-    double step;                     ///< the scale, exactly
-    int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
-    int32_t weight;                  ///< of an identity
-};
-
 struct pbit_bit_operation {
     uint32_t into;         ///< CONV, MAXPOOL, ADD: the NEURON that may do its work, or PBIT_BIT_NONE
     int stage;             ///< NEURON: the members below are there

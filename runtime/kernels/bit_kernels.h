@@ -58,50 +58,58 @@ struct pbit_bit_theta {
     float start[PBIT_BIT_THETA], slope[PBIT_BIT_THETA], margin[PBIT_BIT_THETA];
 };
 
-/// z = RS(sum * multiplier, shift) + bias, where sum counts from `least`.
+/// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
+/// from `least`; of a residual it is what is left of the plane's byte.
+struct pbit_bit_channel {
+    float scale, offset, margin;
+    double step;                     ///< the scale, exactly
+    int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
+    int32_t weight;                  ///< of a residual
+};
+
+/// z = RS((sum + least) * multiplier, shift) + bias.
 struct pbit_bit_term {
-    const void *sums; ///< [instance][pitch], as CONV left them
-    size_t pitch;
+    const void *sums; ///< [channel][stride] numbers, of which [instance][pitch], as CONV left them
+    size_t stride, pitch;
     int wide; ///< int32_t
-    float scale;
-    double step; ///< multiplier / 2^shift
-    int32_t least, multiplier;
     uint32_t shift;
-    int32_t bias;
+    const struct pbit_bit_channel *channel; ///< [channels]
 };
 
-/// One term more: RS(weight * multiplier * level, shift) and the bias, where the level is what `mask` leaves
-/// of a byte, divided by `unit`: a bit or the whole byte.
+/// One term more: RS(weight * multiplier * level, shift) + bias, where the level is a channel's bit of the
+/// planes' bytes, or the whole byte of a plane of its own.
 struct pbit_bit_residual {
-    const uint8_t *plane; ///< [instance][count], or NULL: none
-    uint8_t mask, unit;
-    float scale; ///< of what the mask leaves
-    double step; ///< the same, exactly
-    int32_t weight, multiplier;
+    const uint8_t *planes; ///< [instance][count], `stride` bytes from plane to plane; NULL: there is none
+    size_t stride;
+    int levels; ///< whole bytes
     uint32_t shift;
-    int32_t bias;
+    const struct pbit_bit_channel *channel; ///< [channels]
 };
 
-/// One channel of a NEURON: compares z with theta(v') of FORMAT.md, sections 4 and 5, or rounds it to a
-/// level, in floats; where they are too near to tell, in integers.
+/// The channels of a plane of a NEURON: compares z with theta(v') of FORMAT.md, sections 4 and 5, in floats,
+/// and in integers where they are too near to tell; or rounds z to levels, in doubles, which hold all numbers
+/// on the way.
 struct pbit_bit_draw {
     size_t instances, count; ///< count: columns of an instance
-    const int32_t *z;        ///< [count], of all instances; NULL: z is the sum of the terms
+    uint32_t channels;
+    const int32_t *z; ///< [channel][stride], the same for all instances; NULL: z is the sum of the terms
+    size_t stride;    ///< of z and the random numbers
     uint32_t terms;
     struct pbit_bit_term term[PBIT_BIT_TERMS];
     struct pbit_bit_residual residual;
-    float offset;                        ///< of the terms: biases and least sums
-    float margin;                        ///< how far the float z may be from the exact one
+    int levels;                          ///< levels of 255 are made, without random numbers; else bits
+    size_t plane_stride;                 ///< of levels, from channel to channel
     const struct pbit_bit_theta *pieces; ///< NULL: linear
     const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
-    const uint16_t *random;              ///< r of FORMAT.md: [instance / random_shared][random_pitch]
+    const uint16_t *random; ///< r of FORMAT.md: [instance / random_shared][random_pitch], of which
+                            ///< [channel][stride]
     size_t random_shared, random_pitch;
     const uint32_t *order; ///< [instance]
     uint32_t rho;
     float amplitude; ///< rho / 256
-    uint8_t bit;     ///< the channel's, of a column's byte; 0: levels of 255 are made, without random numbers
+    float margin;    ///< beside those of the channels
 };
-/// Adds the bits to the plane, [instance][count], or writes the levels.
+/// Adds bit `channel` of the plane's bytes, [instance][count], or writes the levels.
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 
 /// The largest of 2 x 2 sums. in: lines `pitch` apart, out: `width`; may be touched PBIT_BIT_OVERRUN numbers
@@ -142,8 +150,8 @@ struct pbit_bit_kernels {
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
 
-/// The exact bit or level of column i of an instance.
-uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t instance, size_t i);
+/// The exact bit of a channel, or its level, in column i of an instance.
+uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, uint32_t channel, size_t instance, size_t i);
 
 /// Planes `stride` bytes apart to out[pixel][channel], a byte for each bit or level. group: channels of a
 /// plane's byte.

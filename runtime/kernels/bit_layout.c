@@ -2,29 +2,34 @@
 // comparison.
 #include "runtime/kernels/bit_kernels.h"
 
-static int64_t sum_terms(const struct pbit_bit_draw *draw, size_t instance, size_t i)
+static int64_t sum_terms(const struct pbit_bit_draw *draw, uint32_t k, size_t instance, size_t i)
 {
     const struct pbit_bit_residual *residual = &draw->residual;
     int64_t z = 0;
     for (uint32_t t = 0; t < draw->terms; t++) {
         const struct pbit_bit_term *term = &draw->term[t];
-        size_t at = instance * term->pitch + i;
+        const struct pbit_bit_channel *channel = &term->channel[k];
+        size_t at = k * term->stride + instance * term->pitch + i;
         int64_t sum = term->wide ? ((const int32_t *)term->sums)[at] : ((const uint16_t *)term->sums)[at];
-        z += pbit_round_shift((sum + term->least) * term->multiplier, term->shift) + term->bias;
+        z += pbit_round_shift((sum + channel->least) * channel->multiplier, term->shift) + channel->bias;
     }
-    if (residual->plane) {
-        int64_t level = (residual->plane[instance * draw->count + i] & residual->mask) / residual->unit;
-        z += pbit_round_shift(level * residual->weight * residual->multiplier, residual->shift);
+    if (residual->planes) {
+        const struct pbit_bit_channel *channel = &residual->channel[k];
+        const uint8_t *plane = residual->planes + (residual->levels ? k * residual->stride : 0);
+        uint8_t byte = plane[instance * draw->count + i];
+        int64_t level = residual->levels ? byte : byte >> k & 1;
+        z += pbit_round_shift(level * channel->weight * channel->multiplier, residual->shift) + channel->bias;
     }
-    return residual->plane ? z + residual->bias : z;
+    return z;
 }
 
-uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, size_t instance, size_t i)
+uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, uint32_t channel, size_t instance, size_t i)
 {
-    int64_t z = draw->z ? draw->z[i] : sum_terms(draw, instance, i);
-    if (!draw->bit)
+    int64_t z = draw->z ? draw->z[channel * draw->stride + i] : sum_terms(draw, channel, instance, i);
+    if (draw->levels)
         return (uint8_t)pbit_level_multibit((uint32_t)(z < 0 ? 0 : z > PBIT_ONE ? PBIT_ONE : z), 0, 0);
-    uint32_t r = draw->random[instance / draw->random_shared * draw->random_pitch + i],
+    const uint16_t *random = draw->random + instance / draw->random_shared * draw->random_pitch;
+    uint32_t r = random[channel * draw->stride + i],
              u = pbit_stratified_offset(draw->order[instance], draw->rho, r);
     if (!draw->pieces)
         return z > u;

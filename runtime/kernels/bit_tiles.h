@@ -105,14 +105,14 @@ INLINE void add_all_runs(const int channels, const int vectors, const struct par
         add_all_runs(channels, vectors, part, runs, places);                                                 \
     }
 
-/// An instance of a channel, in registers.
+/// A channel in an instance, in registers.
 struct one {
     const void *sums[PBIT_BIT_TERMS];
     int wide[PBIT_BIT_TERMS];
     FLOATS scale[PBIT_BIT_TERMS], residual_scale, offset, margin, amplitude;
     double step[PBIT_BIT_TERMS], half[PBIT_BIT_TERMS], residual_step, bias; ///< of levels
     const uint8_t *residual;
-    uint8_t mask, bit;
+    uint8_t mask;
     const int32_t *z;
     const uint16_t *random;
     uint32_t order;
@@ -120,36 +120,56 @@ struct one {
     const struct pbit_bit_theta *pieces;
 };
 
-INLINE struct one pick_instance(const int terms, const struct pbit_bit_draw *draw, size_t instance)
+/// What is the same in all instances.
+INLINE struct one pick_channel(const int terms, const int residual, const struct pbit_bit_draw *draw,
+                               uint32_t k)
 {
-    struct one one = {.residual_scale = set_float(draw->residual.scale),
-                      .offset = set_float(draw->offset),
-                      .margin = set_float(draw->margin),
-                      .amplitude = set_float(draw->amplitude),
-                      .residual_step = draw->residual.step,
-                      .bias = draw->residual.plane ? draw->residual.bias : 0,
-                      .residual = draw->residual.plane + (draw->residual.plane ? instance * draw->count : 0),
-                      .mask = draw->residual.mask,
-                      .bit = draw->bit,
-                      .z = draw->z,
+    float offset = 0, margin = draw->margin;
+    struct one one = {.amplitude = set_float(draw->amplitude),
+                      .z = draw->z + k * draw->stride,
                       .rho = (int)draw->rho,
                       .pieces = draw->pieces};
     UNROLL for (int t = 0; t < terms; t++)
     {
-        const struct pbit_bit_term *term = &draw->term[t];
-        size_t bytes = instance * term->pitch * (term->wide ? sizeof(int32_t) : sizeof(uint16_t));
-        one.sums[t] = (const uint8_t *)term->sums + bytes;
-        one.wide[t] = term->wide;
-        one.scale[t] = set_float(term->scale);
-        one.step[t] = term->step;
-        one.half[t] = term->least * term->step + 0.5;
-        one.bias += term->bias;
+        const struct pbit_bit_channel *channel = &draw->term[t].channel[k];
+        one.wide[t] = draw->term[t].wide;
+        one.scale[t] = set_float(channel->scale);
+        one.step[t] = channel->step;
+        one.half[t] = channel->least * channel->step + 0.5;
+        one.bias += channel->bias;
+        offset += channel->offset;
+        margin += channel->margin;
     }
-    if (draw->bit) {
-        one.random = draw->random + instance / draw->random_shared * draw->random_pitch;
-        one.order = draw->order[instance];
+    if (residual) {
+        const struct pbit_bit_channel *channel = &draw->residual.channel[k];
+        one.mask = draw->residual.levels ? PBIT_BYTE_LEVELS : (uint8_t)(1 << k);
+        one.residual_scale = set_float(channel->scale);
+        one.residual_step = channel->step;
+        one.bias += channel->bias;
+        offset += channel->offset;
+        margin += channel->margin;
     }
+    one.offset = set_float(offset);
+    one.margin = set_float(margin);
     return one;
+}
+
+INLINE void pick_instance(const int terms, const int residual, const struct pbit_bit_draw *draw, uint32_t k,
+                          size_t instance, struct one *one)
+{
+    UNROLL for (int t = 0; t < terms; t++)
+    {
+        const struct pbit_bit_term *term = &draw->term[t];
+        size_t at = k * term->stride + instance * term->pitch;
+        one->sums[t] = (const uint8_t *)term->sums + at * (term->wide ? sizeof(int32_t) : sizeof(uint16_t));
+    }
+    if (residual)
+        one->residual = draw->residual.planes + (draw->residual.levels ? k * draw->residual.stride : 0) +
+                        instance * draw->count;
+    if (!draw->levels) {
+        one->random = draw->random + instance / draw->random_shared * draw->random_pitch + k * draw->stride;
+        one->order = draw->order[instance];
+    }
 }
 
 /// z of LANES columns from column i on.
@@ -195,33 +215,35 @@ INLINE MASK compare(const int linear, const int terms, const int residual, const
     return positive(z);
 }
 
-static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, size_t instance, size_t i,
-                                                 uint32_t ones, uint32_t unclear)
+static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *draw, uint32_t k,
+                                                 size_t instance, size_t i, uint32_t ones, uint32_t unclear)
 {
     for (; unclear; unclear &= unclear - 1) {
         uint32_t lane = (uint32_t)__builtin_ctz(unclear);
-        ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, instance, i + lane) << lane;
+        ones = (ones & ~(1u << lane)) | (uint32_t)pbit_bit_exact(draw, k, instance, i + lane) << lane;
     }
     return ones;
 }
 
-INLINE void draw_bits(const int linear, const int terms, const int residual, const struct pbit_bit_draw *draw,
-                      uint8_t *plane)
+INLINE void draw_channel(const int linear, const int terms, const int residual,
+                         const struct pbit_bit_draw *draw, uint32_t k, uint8_t *plane)
 {
+    struct one one = pick_channel(terms, residual, draw, k);
+    const uint8_t bit = (uint8_t)(1 << k);
     size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
-        const struct one one = pick_instance(terms, draw, instance);
+        pick_instance(terms, residual, draw, k, instance, &one);
         size_t i = 0;
         for (; i + LANES <= count; i += LANES) {
             MASK unclear, ones = compare(linear, terms, residual, &one, i, &unclear);
             if (__builtin_expect(unclear != 0, 0))
-                ones = (MASK)decide(draw, instance, i, ones, unclear);
-            add_bits(plane + i, ones, one.bit);
+                ones = (MASK)decide(draw, k, instance, i, ones, unclear);
+            add_bits(plane + i, ones, bit);
         }
         if (i < count) {
             MASK inside = (MASK)((1u << (count - i)) - 1);
             MASK unclear, ones = compare(linear, terms, residual, &one, i, &unclear);
-            add_bits(plane + i, (MASK)decide(draw, instance, i, ones & inside, unclear & inside), one.bit);
+            add_bits(plane + i, (MASK)decide(draw, k, instance, i, ones & inside, unclear & inside), bit);
         }
     }
 }
@@ -252,12 +274,13 @@ INLINE INTEGERS_HALF find_levels(const int terms, const int residual, const stru
     return to_integer_double(MULTIPLY_ADD_DOUBLE(z, set_double(255.0 / 65536), set_double(0.5)));
 }
 
-INLINE void write_levels(const int terms, const int residual, const struct pbit_bit_draw *draw,
-                         uint8_t *plane)
+INLINE void write_channel(const int terms, const int residual, const struct pbit_bit_draw *draw, uint32_t k,
+                          uint8_t *plane)
 {
+    struct one one = pick_channel(terms, residual, draw, k);
     size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
-        const struct one one = pick_instance(terms, draw, instance);
+        pick_instance(terms, residual, draw, k, instance, &one);
         for (size_t i = 0; i < count; i += LANES) {
             uint8_t few[LANES], *levels = count - i < LANES ? few : plane + i;
             store_bytes(find_levels(terms, residual, &one, i),
@@ -272,17 +295,20 @@ INLINE void write_levels(const int terms, const int residual, const struct pbit_
     static TARGET                                                                                            \
         __attribute__((noinline)) void theta_##name(const struct pbit_bit_draw *draw, uint8_t *plane)        \
     {                                                                                                        \
-        draw_bits(0, terms, residual, draw, plane);                                                          \
+        for (uint32_t k = 0; k < draw->channels; k++)                                                        \
+            draw_channel(0, terms, residual, draw, k, plane);                                                \
     }                                                                                                        \
     static TARGET                                                                                            \
         __attribute__((noinline)) void linear_##name(const struct pbit_bit_draw *draw, uint8_t *plane)       \
     {                                                                                                        \
-        draw_bits(1, terms, residual, draw, plane);                                                          \
+        for (uint32_t k = 0; k < draw->channels; k++)                                                        \
+            draw_channel(1, terms, residual, draw, k, plane);                                                \
     }                                                                                                        \
     static TARGET                                                                                            \
         __attribute__((noinline)) void levels_##name(const struct pbit_bit_draw *draw, uint8_t *plane)       \
     {                                                                                                        \
-        write_levels(terms, residual, draw, plane);                                                          \
+        for (uint32_t k = 0; k < draw->channels; k++)                                                        \
+            write_channel(terms, residual, draw, k, plane + k * draw->plane_stride);                         \
     }
 DRAW(of_z, 0, 0)
 DRAW(of_one, 1, 0)
@@ -296,8 +322,8 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
         {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},
         {linear_of_z, linear_of_one, linear_of_two, linear_of_residual, linear_of_one_and_residual},
         {levels_of_z, levels_of_one, levels_of_two, levels_of_residual, levels_of_one_and_residual}};
-    functions[draw->bit ? !draw->pieces : 2][draw->residual.plane ? 3 + draw->terms : draw->terms](draw,
-                                                                                                   plane);
+    functions[draw->levels ? 2 : !draw->pieces][draw->residual.planes ? 3 + draw->terms : draw->terms](draw,
+                                                                                                       plane);
 }
 
 enum { VECTORS_OF_LANES = PBIT_LANES / LANES, STATES = STREAMS * VECTORS_OF_LANES };

@@ -152,65 +152,90 @@ START_TEST(shown_bytes_are_masked_and_mapped)
 }
 END_TEST
 
-/// Numbers for INSTANCES instances of MOST columns at most.
-enum { INSTANCES = 3, NUMBERS = INSTANCES * MOST + PBIT_BIT_OVERRUN };
+/// Numbers for some channels in INSTANCES instances of MOST columns at most.
+enum { INSTANCES = 3, STRIDE = INSTANCES * MOST, NUMBERS = GROUP * STRIDE + PBIT_BIT_OVERRUN };
 struct drawn {
-    uint16_t random[NUMBERS], sums[PBIT_BIT_TERMS][NUMBERS];
+    uint16_t random[INSTANCES * NUMBERS], sums[PBIT_BIT_TERMS][NUMBERS];
     int32_t wide[PBIT_BIT_TERMS][NUMBERS], z[NUMBERS];
-    uint8_t before[NUMBERS], plane[NUMBERS];
+    uint8_t before[NUMBERS], planes[NUMBERS];
     uint32_t order[INSTANCES];
+    struct pbit_bit_channel channel[PBIT_BIT_TERMS + 1][GROUP];
     struct pbit_bit_draw draw;
 };
 
-static struct pbit_bit_term pick_term(struct test_random *random, const struct drawn *drawn, uint32_t t)
+static void pick_term(struct test_random *random, struct drawn *drawn, uint32_t t)
 {
+    struct pbit_bit_channel *channel = drawn->channel[t];
     int wide = random_range(random, 0, 1) != 0;
-    struct pbit_bit_term term = {.sums = wide ? (const void *)drawn->wide[t] : drawn->sums[t],
-                                 .pitch = (size_t)random_range(random, (int)drawn->draw.count, MOST),
-                                 .wide = wide,
-                                 .least = -250,
-                                 .multiplier = (int32_t)random_range(random, 0, 1 << 18),
-                                 .shift = 10,
-                                 .bias = (int32_t)random_range(random, -9999, 40000)};
-    term.step = term.multiplier / 1024.0;
-    term.scale = (float)term.step;
-    return term;
+    drawn->draw.term[t] =
+        (struct pbit_bit_term){.sums = wide ? (const void *)drawn->wide[t] : drawn->sums[t],
+                               .stride = STRIDE,
+                               .pitch = (size_t)random_range(random, (int)drawn->draw.count, MOST),
+                               .wide = wide,
+                               .shift = 10,
+                               .channel = channel};
+    for (uint32_t k = 0; k < drawn->draw.channels; k++, channel++) {
+        channel->least = -(int32_t)random_range(random, 0, 500);
+        channel->multiplier = (int32_t)random_range(random, 0, 1 << 18);
+        channel->bias = (int32_t)random_range(random, -9999, 40000);
+        channel->step = channel->multiplier / 1024.0;
+        channel->scale = (float)channel->step;
+        channel->offset = (float)(channel->bias + channel->least * channel->step);
+        channel->margin = 1; // a rounding of 0.5, and floats
+    }
+}
+
+static void pick_residual(struct test_random *random, struct drawn *drawn)
+{
+    struct pbit_bit_channel *channel = drawn->channel[PBIT_BIT_TERMS];
+    int levels = random_range(random, 0, 1) != 0;
+    drawn->draw.residual = (struct pbit_bit_residual){
+        .planes = drawn->before, .stride = STRIDE, .levels = levels, .shift = 4, .channel = channel};
+    for (uint32_t k = 0; k < drawn->draw.channels; k++, channel++) {
+        channel->weight = levels ? 7 : 7 * 255;
+        channel->multiplier = (int32_t)random_range(random, 0, 900);
+        channel->bias = 100;
+        channel->step = channel->multiplier * channel->weight / 16.0 / (levels ? 1 : 1 << k);
+        channel->scale = (float)channel->step;
+        channel->offset = 100;
+        channel->margin = 1;
+    }
 }
 
 /// z, one term, two, one and a residual, or a residual.
-static void fill_draw(struct test_random *random, struct drawn *drawn)
+static void fill_draw(struct test_random *random, const struct pbit_bit_kernels *kernels, struct drawn *drawn)
 {
     struct pbit_bit_draw *draw = &drawn->draw;
     int kind = (int)random_range(random, 0, 4);
     *draw = (struct pbit_bit_draw){.instances = (size_t)random_range(random, 1, INSTANCES),
                                    .count = (size_t)random_range(random, 1, MOST),
+                                   .channels = (uint32_t)random_range(random, 1, (int)kernels->group),
                                    .z = kind == 0 ? drawn->z : NULL,
-                                   .margin = 4, // three roundings of 0.5, one of v', floats
+                                   .stride = STRIDE,
+                                   .levels = random_range(random, 0, 2) == 0,
+                                   .plane_stride = STRIDE,
+                                   .margin = 1, // v' is rounded
                                    .random = drawn->random,
                                    .random_shared = (size_t)random_range(random, 1, INSTANCES),
-                                   .random_pitch = MOST,
+                                   .random_pitch = NUMBERS,
                                    .order = drawn->order,
-                                   .rho = (uint32_t)random_range(random, 0, 256),
-                                   .bit = random_range(random, 0, 2) ? 4 : 0};
+                                   .rho = (uint32_t)random_range(random, 0, 256)};
     draw->amplitude = (float)draw->rho / 256;
-    for (draw->terms = 0; draw->terms < (uint32_t)(kind == 2 ? 2 : kind == 1 || kind == 3); draw->terms++) {
-        struct pbit_bit_term term = pick_term(random, drawn, draw->terms);
-        draw->offset += (float)(term.bias + term.least * (term.multiplier / 1024.0));
-        draw->term[draw->terms] = term;
+    draw->terms = kind == 2 ? 2 : kind == 1 || kind == 3;
+    for (uint32_t t = 0; t < draw->terms; t++)
+        pick_term(random, drawn, t);
+    if (kind >= 3)
+        pick_residual(random, drawn);
+    for (size_t i = 0; i < INSTANCES * NUMBERS; i++)
+        drawn->random[i] = (uint16_t)random_word(random);
+    for (size_t i = 0; i < NUMBERS; i++) {
+        for (int t = 0; t < PBIT_BIT_TERMS; t++)
+            drawn->wide[t][i] = drawn->sums[t][i] = (uint16_t)random_range(random, 0, 500);
+        drawn->z[i] = (int32_t)random_range(random, -20000, 90000);
+        drawn->before[i] = (uint8_t)random_range(random, 0, 255);
     }
-    if (kind < 3)
-        return;
-    int bit = random_range(random, 0, 1) != 0;
-    draw->residual = (struct pbit_bit_residual){.plane = drawn->before,
-                                                .mask = bit ? 8 : 255,
-                                                .unit = bit ? 8 : 1,
-                                                .weight = bit ? 7 * 255 : 7,
-                                                .multiplier = (int32_t)random_range(random, 0, 900),
-                                                .shift = 4,
-                                                .bias = 100};
-    draw->residual.step = draw->residual.multiplier * draw->residual.weight / 16.0 / draw->residual.unit;
-    draw->residual.scale = (float)draw->residual.step;
-    draw->offset += 100;
+    for (size_t i = 0; i < INSTANCES; i++)
+        drawn->order[i] = (uint32_t)random_range(random, 0, 65535);
 }
 
 START_TEST(bits_and_levels_are_the_exact_ones)
@@ -219,23 +244,23 @@ START_TEST(bits_and_levels_are_the_exact_ones)
     struct test_random random = {5};
     static struct drawn drawn;
     for (int shape = 0; kernels && shape < SHAPES; shape++) {
-        memset(&drawn, 0, sizeof(drawn));
-        fill_draw(&random, &drawn);
-        for (size_t i = 0; i < NUMBERS; i++) {
-            drawn.random[i] = (uint16_t)random_word(&random);
-            for (int t = 0; t < PBIT_BIT_TERMS; t++)
-                drawn.wide[t][i] = drawn.sums[t][i] = (uint16_t)random_range(&random, 0, 500);
-            drawn.z[i] = (int32_t)random_range(&random, -20000, 90000);
-            drawn.before[i] = (uint8_t)random_range(&random, 0, 255);
-        }
-        for (size_t i = 0; i < INSTANCES; i++)
-            drawn.order[i] = (uint32_t)random_range(&random, 0, 65535);
         const struct pbit_bit_draw *draw = &drawn.draw;
-        kernels->draw(draw, drawn.plane);
-        for (size_t i = 0; i < draw->instances * draw->count; i++)
-            ck_assert_int_eq(drawn.plane[i], pbit_bit_exact(draw, i / draw->count, i % draw->count) *
-                                                 (draw->bit ? draw->bit : 1));
-        ck_assert_int_eq(drawn.plane[draw->instances * draw->count], 0);
+        memset(&drawn, 0, sizeof(drawn));
+        fill_draw(&random, kernels, &drawn);
+        kernels->draw(draw, drawn.planes);
+        for (size_t i = 0; i < draw->instances * draw->count; i++) {
+            uint8_t bits = 0;
+            for (uint32_t k = 0; k < draw->channels; k++) {
+                uint8_t exact = pbit_bit_exact(draw, k, i / draw->count, i % draw->count);
+                bits = (uint8_t)(bits | exact << k);
+                if (draw->levels)
+                    ck_assert_int_eq(drawn.planes[k * STRIDE + i], exact);
+            }
+            if (!draw->levels)
+                ck_assert_int_eq(drawn.planes[i], bits);
+        }
+        if (draw->instances * draw->count < STRIDE)
+            ck_assert_int_eq(drawn.planes[draw->instances * draw->count], 0);
     }
 }
 END_TEST
