@@ -362,14 +362,17 @@ static void pool_block(const struct stage *stage)
     const struct pbit_tensor *output = &stage->neuron->output;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[0]];
     size_t number = size_of_sum(conv);
-    for (uint32_t j = 0; j < stage->group; j++)
-        for (size_t i = 0; i < stage->instances; i++)
-            stage->kernels->pool(
-                stage->scratch.sums[0] +
-                    (j * stage->scratch.sums_stride[0] + i * stage->scratch.columns[0].out_pitch) * number,
-                number == sizeof(int32_t), conv->output.width, output->height, output->width,
-                stage->scratch.pooled +
-                    (j * stage->scratch.pooled_stride + i * area_of(bits->grid)) * number);
+    for (uint32_t j = 0; j < stage->group; j++) {
+        const struct pbit_bit_pool pool = {.sums = stage->scratch.sums[0] +
+                                                   j * stage->scratch.sums_stride[0] * number,
+                                           .wide = number == sizeof(int32_t),
+                                           .instances = stage->instances,
+                                           .pitch = stage->scratch.columns[0].out_pitch,
+                                           .line = conv->output.width,
+                                           .height = output->height,
+                                           .width = output->width};
+        stage->kernels->pool(&pool, stage->scratch.pooled + j * stage->scratch.pooled_stride * number);
+    }
 }
 
 /// Adds a term, as of the first block of channels.

@@ -112,10 +112,16 @@ struct pbit_bit_draw {
 /// Adds bit `channel` of the plane's bytes, [instance][count], or writes the levels.
 typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *plane);
 
-/// The largest of 2 x 2 sums. in: lines `pitch` apart, out: `width`; may be touched PBIT_BIT_OVERRUN numbers
-/// beyond the end.
-typedef void pbit_bit_pool_function(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width,
-                                    void *out);
+/// The largest of 2 x 2 sums of a channel in some instances, uint16_t or int32_t numbers, `pitch` apart.
+struct pbit_bit_pool {
+    const void *sums;
+    int wide; ///< int32_t
+    size_t instances, pitch;
+    uint32_t line;          ///< numbers to the next line
+    uint32_t height, width; ///< of the output
+};
+/// out: [instance][height][width]. Both may be touched PBIT_BIT_OVERRUN numbers beyond the end.
+typedef void pbit_bit_pool_function(const struct pbit_bit_pool *pool, void *out);
 
 /// The random numbers of a layer, which the lanes draw in the order [pixel][channel]. Each number of a lane
 /// waits for the one before; so several parts of the pixels are drawn at once, from states that `jump` gives.

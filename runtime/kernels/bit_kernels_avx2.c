@@ -178,6 +178,44 @@ INLINE void transpose(INTEGERS rows[LANES])
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) rows[i] = a[i];
 }
 
+INLINE void pool_integers(const int32_t *in, size_t line, int32_t *out)
+{
+    VECTOR left = _mm256_max_epi32(load_integers(in), load_integers(in + line)),
+           right = _mm256_max_epi32(load_integers(in + LANES), load_integers(in + line + LANES));
+    __m256 even = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0x88),
+           odd = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0xDD);
+    VECTOR largest = _mm256_max_epi32(_mm256_castps_si256(even), _mm256_castps_si256(odd));
+    VECTOR_STORE(out, _mm256_permute4x64_epi64(largest, 0xD8));
+}
+
+INLINE void pool_lines(VECTOR upper, VECTOR lower, uint16_t *out)
+{
+    VECTOR largest = _mm256_max_epu16(upper, lower);
+    largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
+    largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
+    __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
+    _mm_storeu_si128((__m128i *)out, _mm_packus_epi32(low, high));
+}
+
+INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
+{
+    pool_lines(VECTOR_LOAD(upper), VECTOR_LOAD(lower), out);
+}
+
+INLINE int can_pool_packed(uint32_t width)
+{
+    return width == 4;
+}
+
+/// Lines of 8 numbers: two vectors have 4 of them.
+INLINE void pool_packed(const uint16_t *in, uint32_t width, uint16_t *out)
+{
+    (void)width;
+    VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + BYTES / 2);
+    pool_lines(_mm256_permute2x128_si256(first, second, 0x20), _mm256_permute2x128_si256(first, second, 0x31),
+               out);
+}
+
 #include "runtime/kernels/bit_tiles.h"
 
 /// A seed is the table.
@@ -199,33 +237,6 @@ static uint32_t convolve_tile(const struct part *part, uint32_t count, const uin
     else
         four_by_two(part, planes, places);
     return count < 2 ? 1 : 2;
-}
-
-static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width, void *out)
-{
-    const uint16_t *words = in;
-    const int32_t *integers = in;
-    for (uint32_t y = 0; y < height; y++, words += 2 * pitch, integers += 2 * pitch)
-        for (uint32_t x = 0; x < width; x += LANES) {
-            size_t to = (size_t)y * width + x;
-            if (wide) {
-                VECTOR left = _mm256_max_epi32(load_integers(integers + 2 * x),
-                                               load_integers(integers + pitch + 2 * x)),
-                       right = _mm256_max_epi32(load_integers(integers + 2 * x + LANES),
-                                                load_integers(integers + pitch + 2 * x + LANES));
-                __m256 even = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0x88),
-                       odd = _mm256_shuffle_ps(_mm256_castsi256_ps(left), _mm256_castsi256_ps(right), 0xDD);
-                VECTOR largest = _mm256_max_epi32(_mm256_castps_si256(even), _mm256_castps_si256(odd));
-                VECTOR_STORE((int32_t *)out + to, _mm256_permute4x64_epi64(largest, 0xD8));
-            } else {
-                VECTOR largest =
-                    _mm256_max_epu16(load_integers(words + 2 * x), load_integers(words + pitch + 2 * x));
-                largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
-                largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
-                __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
-                _mm_storeu_si128((__m128i *)((uint16_t *)out + to), _mm_packus_epi32(low, high));
-            }
-        }
 }
 
 const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {.group = GROUP,

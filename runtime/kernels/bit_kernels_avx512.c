@@ -181,6 +181,43 @@ INLINE void transpose(INTEGERS rows[LANES])
     }
 }
 
+INLINE void pool_integers(const int32_t *in, size_t line, int32_t *out)
+{
+    VECTOR left = _mm512_max_epi32(load_integers(in), load_integers(in + line)),
+           right = _mm512_max_epi32(load_integers(in + LANES), load_integers(in + line + LANES));
+    VECTOR pairs = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    VECTOR even = _mm512_permutex2var_epi32(left, pairs, right),
+           odd = _mm512_permutex2var_epi32(left, ADD_32(pairs, _mm512_set1_epi32(1)), right);
+    VECTOR_STORE(out, _mm512_max_epi32(even, odd));
+}
+
+INLINE void pool_lines(VECTOR upper, VECTOR lower, uint16_t *out)
+{
+    VECTOR largest = _mm512_max_epu16(upper, lower);
+    largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(largest));
+}
+
+INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
+{
+    pool_lines(VECTOR_LOAD(upper), VECTOR_LOAD(lower), out);
+}
+
+INLINE int can_pool_packed(uint32_t width)
+{
+    return width == 4 || width == 8;
+}
+
+/// Lines of 16 or 8 numbers: two vectors have 4 or 8 of them.
+INLINE void pool_packed(const uint16_t *in, uint32_t width, uint16_t *out)
+{
+    VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + BYTES / 2);
+    if (width == 8)
+        pool_lines(_mm512_shuffle_i64x2(first, second, 0x44), _mm512_shuffle_i64x2(first, second, 0xEE), out);
+    else
+        pool_lines(_mm512_shuffle_i64x2(first, second, 0x88), _mm512_shuffle_i64x2(first, second, 0xDD), out);
+}
+
 #include "runtime/kernels/bit_tiles.h"
 
 /// An entry is the sum of an entry for the lower three bits and one for the upper three.
@@ -257,31 +294,6 @@ static uint32_t convolve_tile(const struct part *part, uint32_t count, const uin
     }
     (part->tables ? six_by_one : one_from_seeds)(part, planes, places);
     return 1;
-}
-
-static TARGET void pool(const void *in, int wide, size_t pitch, uint32_t height, uint32_t width, void *out)
-{
-    const uint16_t *words = in;
-    const int32_t *integers = in;
-    for (uint32_t y = 0; y < height; y++, words += 2 * pitch, integers += 2 * pitch)
-        for (uint32_t x = 0; x < width; x += LANES) {
-            size_t to = (size_t)y * width + x;
-            if (wide) {
-                VECTOR left = _mm512_max_epi32(load_integers(integers + 2 * x),
-                                               load_integers(integers + pitch + 2 * x)),
-                       right = _mm512_max_epi32(load_integers(integers + 2 * x + LANES),
-                                                load_integers(integers + pitch + 2 * x + LANES));
-                VECTOR pairs = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-                VECTOR even = _mm512_permutex2var_epi32(left, pairs, right),
-                       odd = _mm512_permutex2var_epi32(left, ADD_32(pairs, _mm512_set1_epi32(1)), right);
-                VECTOR_STORE((int32_t *)out + to, _mm512_max_epi32(even, odd));
-            } else {
-                VECTOR largest =
-                    _mm512_max_epu16(VECTOR_LOAD(words + 2 * x), VECTOR_LOAD(words + pitch + 2 * x));
-                largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
-                _mm256_storeu_si256((__m256i *)((uint16_t *)out + to), _mm512_cvtepi32_epi16(largest));
-            }
-        }
 }
 
 const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {.group = GROUP,

@@ -452,6 +452,29 @@ static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uin
     }
 }
 
+/// Where the lines of the input follow each other, too, and are short, vectors take several of them.
+static TARGET void pool(const struct pbit_bit_pool *pool, void *out)
+{
+    size_t pixels = (size_t)pool->height * pool->width;
+    uint32_t width = pool->width;
+    int packed = !pool->wide && pool->line == 2 * width && can_pool_packed(width);
+    for (size_t i = 0; i < pool->instances; i++) {
+        const uint16_t *words = (const uint16_t *)pool->sums + i * pool->pitch;
+        const int32_t *integers = (const int32_t *)pool->sums + i * pool->pitch;
+        uint16_t *to = (uint16_t *)out + i * pixels;
+        for (size_t done = 0; packed && done < pixels; done += LANES)
+            pool_packed(words + 4 * done, width, to + done);
+        for (uint32_t y = 0; !packed && y < pool->height; y++)
+            for (uint32_t x = 0; x < width; x += LANES) {
+                size_t from = (size_t)2 * y * pool->line + 2 * x, at = (size_t)y * width + x;
+                if (pool->wide)
+                    pool_integers(integers + from, pool->line, (int32_t *)out + i * pixels + at);
+                else
+                    pool_words(words + from, words + from + pool->line, to + at);
+            }
+    }
+}
+
 static TARGET void show(const uint8_t *in, const uint8_t *mask, const uint8_t *map, size_t count,
                         uint8_t *out)
 {

@@ -307,22 +307,28 @@ START_TEST(pools_take_the_largest)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {9};
-    for (uint32_t width = 1; kernels && width <= 40; width++) {
-        enum { ROWS = 3, PITCH = 90, IN = 2 * ROWS * PITCH + PBIT_BIT_OVERRUN, OUT = 200 + PBIT_BIT_OVERRUN };
-        uint16_t in[IN], out[OUT];
-        int32_t wide_in[IN], wide_out[OUT];
-        for (size_t i = 0; i < IN; i++) {
+    for (uint32_t shape = 2; kernels && shape < 80; shape++) {
+        enum { ROWS = 3, IMAGES = 2, MAP = 2 * ROWS * 90, OUT = IMAGES * ROWS * 40 + PBIT_BIT_OVERRUN };
+        uint16_t in[IMAGES * MAP + PBIT_BIT_OVERRUN], out[OUT];
+        int32_t wide_in[IMAGES * MAP + PBIT_BIT_OVERRUN], wide_out[OUT];
+        struct pbit_bit_pool pool = {
+            .sums = in, .instances = IMAGES, .pitch = MAP, .height = ROWS, .width = shape / 2};
+        pool.line = shape % 2 ? 2 * pool.width : 80;
+        for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
             in[i] = (uint16_t)random_word(&random);
             wide_in[i] = (int32_t)random_word(&random);
         }
-        kernels->pool(in, 0, PITCH, ROWS, width, out);
-        kernels->pool(wide_in, 1, PITCH, ROWS, width, wide_out);
-        for (size_t i = 0; i < (size_t)ROWS * width; i++) {
-            size_t first = 2 * (i / width) * PITCH + 2 * (i % width);
+        kernels->pool(&pool, out);
+        pool.wide = 1;
+        pool.sums = wide_in;
+        kernels->pool(&pool, wide_out);
+        for (size_t i = 0; i < (size_t)IMAGES * ROWS * pool.width; i++) {
+            size_t line = i / pool.width,
+                   first = line / ROWS * MAP + 2 * (line % ROWS) * pool.line + 2 * (i % pool.width);
             uint16_t largest = 0;
             int32_t wide_largest = INT32_MIN;
             for (size_t corner = 0; corner < 4; corner++) {
-                size_t at = first + corner / 2 * PITCH + corner % 2;
+                size_t at = first + corner / 2 * pool.line + corner % 2;
                 largest = in[at] > largest ? in[at] : largest;
                 wide_largest = wide_in[at] > wide_largest ? wide_in[at] : wide_largest;
             }
