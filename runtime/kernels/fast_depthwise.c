@@ -56,20 +56,48 @@ typedef int16_t half_words __attribute__((vector_size(2 * HALF)));
 typedef int32_t half_sums __attribute__((vector_size(4 * HALF)));
 typedef int64_t half_products __attribute__((vector_size(8 * HALF)));
 
-/// HALF channels of all pixels, whose only tap is the pixel itself: weights and multipliers are one factor.
-static inline void scale_half(const half_products *factor, const half_products *bias, uint32_t shift,
-                              size_t channels, size_t pixels, const uint8_t *in, int32_t *out)
+/// HALF channels whose only tap is the pixel itself: weights and multipliers are one factor.
+struct half_channels {
+    int64_t factor[HALF], bias[HALF];
+    uint32_t shift;
+    int fits; ///< z in 32 bits, and bias << shift in 64, whatever the levels
+};
+
+static inline void scale_half(const int fits, const struct half_channels *half, size_t channels,
+                              size_t pixels, const uint8_t *in, int32_t *out)
 {
-    const int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
+    const int64_t middle = half->shift ? (int64_t)1 << (half->shift - 1) : 0;
+    half_products factor, bias;
+    memcpy(&factor, half->factor, sizeof(factor));
+    memcpy(&bias, half->bias, sizeof(bias));
+    const half_products start = (fits ? bias << half->shift : bias - bias) + middle;
     for (size_t p = 0; p < pixels; p++, in += channels, out += channels) {
         half_bytes x;
         memcpy(&x, in, sizeof(x));
         half_sums level = __builtin_convertvector(__builtin_convertvector(x, half_words), half_sums);
-        half_products z = ((__builtin_convertvector(level, half_products) * *factor + half) >> shift) + *bias;
-        half_products below = z<INT32_MIN, above = z> INT32_MAX;
-        z = (z & ~(below | above)) | (below & INT32_MIN) | (above & INT32_MAX);
+        half_products z = (__builtin_convertvector(level, half_products) * factor + start) >> half->shift;
+        if (!fits) {
+            z += bias;
+            half_products below = z<INT32_MIN, above = z> INT32_MAX;
+            z = (z & ~(below | above)) | (below & INT32_MIN) | (above & INT32_MAX);
+        }
         level = __builtin_convertvector(z, half_sums);
         memcpy(out, &level, sizeof(level));
+    }
+}
+
+static void pick_half(const struct pbit_depthwise *packed, const int32_t *multipliers, size_t first,
+                      struct half_channels *half)
+{
+    half->fits = half->shift <= 62;
+    for (size_t j = 0; j < HALF; j++) {
+        int64_t factor = (int64_t)packed->weights[first + j] * multipliers[first + j],
+                bias = packed->biases[first + j];
+        int64_t reach = factor < 0 ? -factor : factor, offset = bias < 0 ? -bias : bias;
+        half->factor[j] = factor;
+        half->bias[j] = bias;
+        half->fits = half->fits && offset < INT64_MAX >> 1 >> half->shift &&
+                     (PBIT_BYTE_LEVELS * reach >> half->shift) + offset < INT32_MAX;
     }
 }
 
@@ -77,12 +105,12 @@ static void scale_pixels(const struct pbit_depthwise *packed, const int32_t *mul
                          size_t channels, size_t pixels, const uint8_t *in, int32_t *out)
 {
     for (size_t c = 0; c < channels; c += HALF) {
-        half_products factor = {0}, bias = {0};
-        for (int j = 0; j < HALF; j++) {
-            factor[j] = (int64_t)packed->weights[c + (size_t)j] * multipliers[c + (size_t)j];
-            bias[j] = packed->biases[c + (size_t)j];
-        }
-        scale_half(&factor, &bias, shift, channels, pixels, in + c, out + c);
+        struct half_channels half = {.shift = shift};
+        pick_half(packed, multipliers, c, &half);
+        if (half.fits)
+            scale_half(1, &half, channels, pixels, in + c, out + c);
+        else
+            scale_half(0, &half, channels, pixels, in + c, out + c);
     }
 }
 
