@@ -38,8 +38,8 @@ enum pbit_cpu pbit_cpu_present(void)
 }
 
 #define KERNELS(cpu)                                                                                         \
-    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu,           \
-        pbit_dense_##cpu, pbit_dense_list_##cpu
+    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_seed_##cpu, pbit_fast_random_##cpu,              \
+        pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu, pbit_dense_##cpu, pbit_dense_list_##cpu
 
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {
@@ -83,10 +83,12 @@ static void describe_operation(const struct pbit_model *model, uint32_t index,
     described->output = pbit_model_tensor(model, described->operation.output);
 }
 
-/// Scratch memory of a CONV: the padded inputs of a block of dense layers, or of one image, and the
-/// multipliers; of the scalar kernel, a row of weights.
+/// Scratch memory of a NEURON: the random numbers of an image. Of a CONV: the padded inputs of a block of
+/// dense layers, or of one image, and the multipliers; of the scalar kernel, a row of weights.
 static size_t scratch_of(const struct pbit_engine_operation *operation)
 {
+    if (operation->operation.kind == PBIT_OPERATION_NEURON)
+        return operation->packed ? PBIT_NEURON_SCRATCH : 0;
     if (operation->operation.kind != PBIT_OPERATION_CONV)
         return 0;
     size_t padded = (size_t)operation->padded.height * operation->padded.width * operation->input.channels;
@@ -233,24 +235,6 @@ uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_eng
                                                    instance);
 }
 
-static void draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                 size_t instance)
-{
-    const struct pbit_draw draw = {.seed = block->options->seed,
-                                   .image = block->first_image + instance / block->passes,
-                                   .sample = block->first_pass + (uint32_t)(instance % block->passes),
-                                   .levels = pbit_tensor_levels(&operation->output, block->draws),
-                                   .sampler = block->sampler};
-    const int32_t *in =
-        (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance);
-    uint8_t *out = pbit_block_output(block, operation, instance);
-    if (!operation->packed)
-        pbit_neuron(&block->engine->model, &operation->operation, &operation->output, &draw, in, out);
-    else
-        block->engine->kernels->draw(&operation->neuron, &operation->operation, &draw,
-                                     pbit_tensor_elements(&operation->output), in, out);
-}
-
 /// Looks at a block from one instance.
 struct instance {
     const struct pbit_block *block;
@@ -269,10 +253,8 @@ static void execute_one(const struct pbit_block *block, const struct pbit_engine
     const struct pbit_operation *op = &operation->operation;
     const struct instance instance = {block, number};
     uint8_t *out = pbit_block_output(block, operation, number);
-    if (op->kind == PBIT_OPERATION_NEURON)
-        draw(block, operation, number);
-    else if (op->kind == PBIT_OPERATION_MAXPOOL && block->engine->kernels->maxpool &&
-             pbit_pool_is_inside(op, &operation->input, &operation->output))
+    if (op->kind == PBIT_OPERATION_MAXPOOL && block->engine->kernels->maxpool &&
+        pbit_pool_is_inside(op, &operation->input, &operation->output))
         block->engine->kernels->maxpool(op, &operation->input, &operation->output,
                                         find_tensor(&instance, operation->input_index, &operation->input),
                                         out);
@@ -311,6 +293,8 @@ static uint32_t execute_all(const struct pbit_block *block, uint32_t index, enum
         pbit_bit_stage(block, operation);
     } else if (is_conv) {
         pbit_block_convolve(block, operation, NULL, instances);
+    } else if (operation->operation.kind == PBIT_OPERATION_NEURON) {
+        pbit_block_draw(block, operation);
     } else {
         for (size_t i = 0; i < instances; i++)
             execute_one(block, operation, i);

@@ -8,7 +8,8 @@
 
 enum {
     PBIT_ENGINE_ALIGNMENT = 64,
-    PBIT_ENGINE_INSTANCES = 8, ///< images x passes at a time, about
+    PBIT_ENGINE_INSTANCES = 8,     ///< images x passes at a time, about
+    PBIT_NEURON_SCRATCH = 1 << 13, ///< bytes for random numbers of neurons
 };
 #define PBIT_ENGINE_NONE UINT32_MAX
 
@@ -47,6 +48,8 @@ struct pbit_engine_kernels {
     uint32_t most_levels, most_product;         ///< of a level and a weight, else CONV is wide
     pbit_packed_conv_function *convolve;
     pbit_depthwise_function *depthwise;
+    pbit_fast_seed_function *seed;
+    pbit_fast_random_function *random;
     pbit_fast_neuron_function *draw;
     pbit_fast_maxpool_function *maxpool;
     pbit_dense_function *dense;
@@ -135,6 +138,8 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
                     struct pbit_engine_operation *operation);
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       struct pbit_engine_operation *operation);
+/// NEURON in all instances.
+void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation);
 
 /// Weight i of a CONV's output channel k, without its factor, and its factor.
 int32_t pbit_weight_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,

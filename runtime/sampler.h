@@ -9,8 +9,32 @@ struct pbit_lanes {
     uint32_t state[PBIT_LANES];
 };
 
+/// fmix32((h ^ word) + 0x9E3779B9).
+static inline uint32_t pbit_mix(uint32_t h, uint32_t word)
+{
+    h = (h ^ word) + 0x9E3779B9u;
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    return h ^ h >> 16;
+}
+
 /// pass: 0 for the stratified sampler, t + 1 for iid.
-void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass);
+static inline void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
+                                   uint32_t pass)
+{
+    uint32_t h = pbit_mix(0, (uint32_t)seed);
+    h = pbit_mix(h, (uint32_t)(seed >> 32));
+    h = pbit_mix(h, (uint32_t)image);
+    h = pbit_mix(h, (uint32_t)(image >> 32));
+    h = pbit_mix(h, layer);
+    h = pbit_mix(h, pass);
+    for (uint32_t j = 0; j < PBIT_LANES; j++) {
+        uint32_t s = pbit_mix(h, j);
+        lanes->state[j] = s ? s : 0x9E3779B9u; // xorshift never leaves 0
+    }
+}
 
 /// One step of lane j: its next 16 random bits.
 static inline uint32_t pbit_lanes_next(struct pbit_lanes *lanes, uint32_t j)

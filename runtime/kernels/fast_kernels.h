@@ -5,7 +5,15 @@
 
 #include "runtime/kernels/kernels.h"
 
-enum { PBIT_BUCKETS = 2048, PBIT_LARGEST_MARGIN = 200 };
+enum { PBIT_BUCKETS = 2048, PBIT_LARGEST_MARGIN = 200, PBIT_NEURON_PIECES = 64 };
+
+/// P(z) in straight pieces of 16 bits. With q = min(max(z - origin, 0) >> shift, 65535) and piece i = q >> 10
+/// it is start[i] + (slope[i] * (q & 1023) >> 10), and off by at most margin[i].
+struct pbit_neuron_pieces {
+    int32_t origin;
+    uint32_t shift;
+    uint16_t start[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES], margin[PBIT_NEURON_PIECES];
+};
 
 /// The tables of one NEURON, in the processor's own byte order.
 struct pbit_fast_neuron {
@@ -15,12 +23,35 @@ struct pbit_fast_neuron {
     uint32_t steps;         ///< segments that a bucket may span, beyond the first
     const float *start, *slope; ///< theta: P(z) about start + slope * (z - theta[0]), [PBIT_BUCKETS]; or NULL
     uint32_t margin;            ///< how far P may be from that
+    const struct pbit_neuron_pieces *pieces; ///< theta: or NULL
 };
 
-typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
-                                       const struct pbit_operation *neuron, const struct pbit_draw *draw,
-                                       size_t count, const int32_t *in, uint8_t *out);
+/// A NEURON in several passes of an image, which share random numbers, or in one pass.
+struct pbit_neuron_run {
+    uint32_t levels, rho; ///< L; rho is 256 for multi-bit neurons, 0 for the midpoint
+    uint32_t passes;
+    const uint32_t *order;    ///< [passes]: pbit_sample_order, or 0 for iid
+    const uint16_t *random;   ///< [count] and up to PBIT_LANES - 1 more; iid p-bits: unused
+    struct pbit_lanes *lanes; ///< iid p-bits take their numbers from here, in one pass
+    size_t count;
+    const int32_t *in; ///< [passes][count]
+    size_t in_stride;  ///< elements from one pass to the next; 0: all have the same z
+    uint8_t *out;      ///< [passes][count]
+    size_t out_stride;
+};
 
+/// pbit_lanes_seed.
+typedef void pbit_fast_seed_function(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
+                                     uint32_t pass);
+/// The next random numbers: random[count], and the rest of the last step.
+typedef void pbit_fast_random_function(struct pbit_lanes *lanes, size_t count, uint16_t *random);
+typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
+                                       const struct pbit_operation *neuron,
+                                       const struct pbit_neuron_run *run);
+
+pbit_fast_seed_function pbit_fast_seed, pbit_fast_seed_avx512, pbit_fast_seed_avx2, pbit_fast_seed_neon;
+pbit_fast_random_function pbit_fast_random, pbit_fast_random_avx512, pbit_fast_random_avx2,
+    pbit_fast_random_neon;
 pbit_fast_neuron_function pbit_fast_neuron, pbit_fast_neuron_avx512, pbit_fast_neuron_avx2,
     pbit_fast_neuron_neon;
 

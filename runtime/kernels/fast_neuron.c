@@ -2,19 +2,35 @@
 // own.
 #include "runtime/kernels/fast_kernels.h"
 
-enum { BLOCK = PBIT_LANES };
+#ifdef __AVX512BW__
+#include <immintrin.h>
+#endif
 
-/// One step of every lane: 16 random bits each.
-static inline void next_random(struct pbit_lanes *lanes, uint32_t random[BLOCK])
+enum { BLOCK = PBIT_LANES, VECTORS = 2, VECTOR_LANES = BLOCK / VECTORS };
+
+typedef uint32_t words __attribute__((vector_size(4 * VECTOR_LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * VECTOR_LANES)));
+
+void pbit_fast_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass)
 {
-    for (int j = 0; j < BLOCK; j++) {
-        uint32_t s = lanes->state[j];
-        s ^= s << 13;
-        s ^= s >> 17;
-        s ^= s << 5;
-        lanes->state[j] = s;
-        random[j] = s >> 16;
-    }
+    pbit_lanes_seed(lanes, seed, image, layer, pass);
+}
+
+void pbit_fast_random(struct pbit_lanes *lanes, size_t count, uint16_t *random)
+{
+    words state[VECTORS];
+    memcpy(state, lanes->state, sizeof(state));
+    for (size_t first = 0; first < count; first += BLOCK)
+        for (int v = 0; v < VECTORS; v++) {
+            words s = state[v];
+            s ^= s << 13;
+            s ^= s >> 17;
+            s ^= s << 5;
+            state[v] = s;
+            halves upper = __builtin_convertvector(s >> 16, halves);
+            memcpy(random + first + v * VECTOR_LANES, &upper, sizeof(upper));
+        }
+    memcpy(lanes->state, state, sizeof(state));
 }
 
 static inline void find_linear(const int32_t z[BLOCK], int32_t probability[BLOCK])
@@ -84,17 +100,17 @@ static inline void find_probabilities(const struct pbit_fast_neuron *tables,
         find_linear(z, probability);
 }
 
-static inline void count_stratified(const struct pbit_draw *draw, uint32_t order, uint32_t rho,
-                                    const uint32_t random[BLOCK], const int32_t probability[BLOCK],
+static inline void count_stratified(uint32_t levels, uint32_t order, uint32_t rho,
+                                    const uint16_t random[BLOCK], const int32_t probability[BLOCK],
                                     uint8_t level[BLOCK])
 {
     for (int j = 0; j < BLOCK; j++)
-        level[j] = (uint8_t)pbit_level_stratified((uint32_t)probability[j], draw->levels,
+        level[j] = (uint8_t)pbit_level_stratified((uint32_t)probability[j], levels,
                                                   pbit_stratified_offset(order, rho, random[j]));
 }
 
 static inline void count_multibit(const struct pbit_operation *neuron, uint32_t order, uint32_t rho,
-                                  const uint32_t random[BLOCK], const int32_t probability[BLOCK],
+                                  const uint16_t random[BLOCK], const int32_t probability[BLOCK],
                                   uint8_t level[BLOCK])
 {
     int32_t amplitude = (int32_t)neuron->amplitude;
@@ -106,13 +122,13 @@ static inline void count_multibit(const struct pbit_operation *neuron, uint32_t 
     }
 }
 
-static inline void count_independent(const struct pbit_draw *draw, struct pbit_lanes *lanes,
+static inline void count_independent(uint32_t levels, struct pbit_lanes *lanes,
                                      const int32_t probability[BLOCK], uint8_t level[BLOCK])
 {
     int32_t counts[BLOCK] = {0};
-    uint32_t random[BLOCK];
-    for (uint32_t i = 0; i < draw->levels; i++) {
-        next_random(lanes, random);
+    uint16_t random[BLOCK];
+    for (uint32_t i = 0; i < levels; i++) {
+        pbit_fast_random(lanes, BLOCK, random);
         for (int j = 0; j < BLOCK; j++)
             counts[j] += (int32_t)random[j] < probability[j];
     }
@@ -138,69 +154,188 @@ static uint32_t count_below(const int32_t *theta, int32_t z)
 }
 
 /// Whole blocks of linear stratified neurons, the most frequent ones, without anything on the way in memory.
-static size_t draw_linear(const struct pbit_draw *draw, uint32_t order, uint32_t rho,
-                          struct pbit_lanes *lanes, size_t count, const int32_t *restrict in,
-                          uint8_t *restrict out)
+static void draw_linear(const struct pbit_neuron_run *run, size_t count)
 {
-    uint32_t levels = draw->levels;
-    size_t first = 0;
-    for (; first + BLOCK <= count; first += BLOCK) {
-        uint32_t level[BLOCK];
-        for (int j = 0; j < BLOCK; j++) {
-            uint32_t s = lanes->state[j];
-            s ^= s << 13;
-            s ^= s >> 17;
-            s ^= s << 5;
-            lanes->state[j] = s;
-            int32_t z = in[first + (size_t)j];
+    uint32_t levels = run->levels, rho = run->rho;
+    for (uint32_t pass = 0; pass < run->passes; pass++) {
+        const int32_t *restrict in = run->in + pass * run->in_stride;
+        uint8_t *restrict out = run->out + pass * run->out_stride;
+        const uint16_t *restrict random = run->random;
+        uint32_t order = run->order[pass];
+        for (size_t j = 0; j < count; j++) {
+            int32_t z = in[j];
             z = z < 0 ? 0 : z;
             z = z > PBIT_ONE ? PBIT_ONE : z;
-            level[j] =
-                pbit_level_stratified((uint32_t)z, levels, pbit_stratified_offset(order, rho, s >> 16));
+            out[j] = (uint8_t)pbit_level_stratified((uint32_t)z, levels,
+                                                    pbit_stratified_offset(order, rho, random[j]));
         }
-        for (int j = 0; j < BLOCK; j++)
-            out[first + (size_t)j] = (uint8_t)level[j];
     }
-    return first;
 }
 
-/// Whole blocks of stratified neurons by the lines near P; where a line cannot tell, by P.
-static size_t draw_lines(const struct pbit_fast_neuron *tables, const struct pbit_draw *draw, uint32_t order,
-                         uint32_t rho, struct pbit_lanes *lanes, size_t count, const int32_t *restrict in,
-                         uint8_t *restrict out)
+/// Levels of a block from about P; where it is too near to the next level, from P.
+static inline void count_lines(const struct pbit_fast_neuron *tables, const struct pbit_neuron_run *run,
+                               uint32_t order, const uint16_t random[BLOCK], const int32_t z[BLOCK],
+                               const int32_t probability[BLOCK], uint8_t out[BLOCK])
+{
+    uint32_t levels = run->levels, rho = run->rho, margin = levels * tables->margin;
+    uint32_t level[BLOCK], unclear[BLOCK], any = 0;
+    for (int j = 0; j < BLOCK; j++) {
+        uint32_t product =
+            levels * (uint32_t)probability[j] + 65535 - pbit_stratified_offset(order, rho, random[j]);
+        uint32_t rest = product & 65535;
+        level[j] = product >> 16;
+        unclear[j] = ((rest - margin) | (65535 - margin - rest)) >> 31; // too near to the next level
+        any |= unclear[j];
+    }
+    for (int j = 0; j < BLOCK; j++)
+        out[j] = (uint8_t)level[j];
+    if (!any)
+        return;
+    for (int j = 0; j < BLOCK; j++)
+        if (unclear[j])
+            out[j] = (uint8_t)pbit_level_stratified(count_below(tables->table, z[j]), levels,
+                                                    pbit_stratified_offset(order, rho, random[j]));
+}
+
+/// Whole blocks of stratified neurons by the lines near P.
+static void draw_lines(const struct pbit_fast_neuron *tables, const struct pbit_neuron_run *run, size_t count)
 {
     const float *start = tables->start, *slope = tables->slope;
     int32_t least = tables->table[0], most = tables->table[PBIT_THETA_ENTRIES - 1];
-    uint32_t levels = draw->levels, margin = levels * tables->margin, shift = tables->bucket_shift;
-    size_t first = 0;
-    for (; first + BLOCK <= count; first += BLOCK) {
-        uint32_t level[BLOCK], random[BLOCK], unclear[BLOCK], any = 0;
-        next_random(lanes, random);
-        for (int j = 0; j < BLOCK; j++) {
-            int32_t z = in[first + (size_t)j]; // beyond the ends P stays
-            z = z < least ? least : z;
-            z = z > most ? most : z;
-            int32_t above = z - least, bucket = above >> shift;
-            int32_t probability = (int32_t)(start[bucket] + slope[bucket] * (float)above);
-            uint32_t product =
-                levels * (uint32_t)probability + 65535 - pbit_stratified_offset(order, rho, random[j]);
-            uint32_t rest = product & 65535;
-            level[j] = product >> 16;
-            unclear[j] = ((rest - margin) | (65535 - margin - rest)) >> 31; // too near to the next level
-            any |= unclear[j];
-        }
-        for (int j = 0; j < BLOCK; j++)
-            out[first + (size_t)j] = (uint8_t)level[j];
-        if (!any)
-            continue;
-        for (int j = 0; j < BLOCK; j++)
-            if (unclear[j]) {
-                uint32_t probability = count_below(tables->table, in[first + (size_t)j]);
-                out[first + (size_t)j] = (uint8_t)pbit_level_stratified(
-                    probability, levels, pbit_stratified_offset(order, rho, random[j]));
+    uint32_t shift = tables->bucket_shift;
+    for (size_t first = 0; first < count; first += BLOCK) {
+        int32_t probability[BLOCK];
+        for (uint32_t pass = 0; pass < run->passes; pass++) {
+            const int32_t *restrict in = run->in + pass * run->in_stride + first;
+            for (int j = 0; j < BLOCK && (pass == 0 || run->in_stride); j++) {
+                int32_t z = in[j]; // beyond the ends P stays
+                z = z < least ? least : z;
+                z = z > most ? most : z;
+                int32_t above = z - least, bucket = above >> shift;
+                probability[j] = (int32_t)(start[bucket] + slope[bucket] * (float)above);
             }
+            count_lines(tables, run, run->order[pass], run->random + first, in, probability,
+                        run->out + pass * run->out_stride + first);
+        }
     }
-    return first;
+}
+
+#ifdef __AVX512BW__
+/// v' of FORMAT.md in 16 bits: (v * multiplier >> 16) + (v & kept) + constant.
+struct offsets {
+    __m512i multiplier, kept, constant;
+};
+
+static struct offsets prepare_offsets(uint32_t rho)
+{
+    int whole = rho == 256;
+    return (struct offsets){_mm512_set1_epi16((short)(whole ? 0 : rho << 8)),
+                            _mm512_set1_epi16(whole ? -1 : 0), _mm512_set1_epi16((short)(128 * (256 - rho)))};
+}
+
+static inline __m512i find_offsets(const struct offsets *offsets, __m512i v)
+{
+    return _mm512_add_epi16(
+        _mm512_add_epi16(_mm512_mulhi_epu16(v, offsets->multiplier), _mm512_and_si512(v, offsets->kept)),
+        offsets->constant);
+}
+
+/// What P is at least and at most, 16 bits each.
+struct bounds {
+    __m512i least, most;
+};
+
+static inline struct bounds find_bounds(const struct pbit_neuron_pieces *pieces, const int32_t z[BLOCK])
+{
+    __m512i origin = _mm512_set1_epi32(pieces->origin), half[VECTORS];
+    __m128i shift = _mm_cvtsi32_si128((int)pieces->shift);
+    for (int v = 0; v < VECTORS; v++) {
+        __m512i inside = _mm512_max_epi32(_mm512_loadu_si512(z + v * VECTOR_LANES), origin);
+        half[v] = _mm512_srl_epi32(_mm512_sub_epi32(inside, origin), shift);
+    }
+    __m512i q = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7),
+                                         _mm512_packus_epi32(half[0], half[1]));
+    __m512i piece = _mm512_srli_epi16(q, 10);
+    const uint16_t *const tables[3] = {pieces->start, pieces->slope, pieces->margin};
+    __m512i found[3];
+    for (int i = 0; i < 3; i++)
+        found[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(tables[i]), piece,
+                                             _mm512_loadu_si512(tables[i] + PBIT_NEURON_PIECES / 2));
+    __m512i about = _mm512_add_epi16(found[0], _mm512_mulhi_epu16(found[1], _mm512_slli_epi16(q, 6)));
+    return (struct bounds){_mm512_subs_epu16(about, found[2]), _mm512_adds_epu16(about, found[2])};
+}
+
+static inline uint32_t draw_exactly(const int32_t *theta, uint32_t ones, uint32_t unclear,
+                                    const int32_t z[BLOCK], __m512i offsets)
+{
+    uint16_t offset[BLOCK];
+    _mm512_storeu_si512(offset, offsets);
+    for (; unclear; unclear &= unclear - 1) {
+        uint32_t j = (uint32_t)__builtin_ctz(unclear);
+        ones |= (uint32_t)(offset[j] < count_below(theta, z[j])) << j;
+    }
+    return ones;
+}
+
+/// A p-bit is [v' < P]. P of a linear one is z, as far as that matters.
+static inline uint32_t compare_linear(const int32_t z[BLOCK], __m512i offsets)
+{
+    __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(offsets)),
+            high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(offsets, 1));
+    return _mm512_cmplt_epi32_mask(low, _mm512_loadu_si512(z)) |
+           (uint32_t)_mm512_cmplt_epi32_mask(high, _mm512_loadu_si512(z + VECTOR_LANES)) << VECTOR_LANES;
+}
+
+static inline uint32_t compare_bounds(const struct pbit_fast_neuron *tables, const struct bounds *bounds,
+                                      const int32_t z[BLOCK], __m512i offsets)
+{
+    uint32_t ones = _mm512_cmplt_epu16_mask(offsets, bounds->least),
+             unclear = _mm512_cmple_epu16_mask(offsets, bounds->most) & ~ones;
+    return __builtin_expect(unclear != 0, 0) ? draw_exactly(tables->table, ones, unclear, z, offsets) : ones;
+}
+
+/// Whole blocks of stratified neurons that are one p-bit each.
+static inline void draw_bits(const struct pbit_fast_neuron *tables, const int linear,
+                             const struct pbit_neuron_run *run, size_t count)
+{
+    const struct offsets offsets = prepare_offsets(run->rho);
+    for (size_t first = 0; first < count; first += BLOCK) {
+        __m512i random = _mm512_loadu_si512(run->random + first);
+        struct bounds bounds = {random, random};
+        for (uint32_t pass = 0; pass < run->passes; pass++) {
+            const int32_t *z = run->in + pass * run->in_stride + first;
+            __m512i order = _mm512_set1_epi16((short)run->order[pass]),
+                    offset = find_offsets(&offsets, _mm512_xor_si512(random, order));
+            if (!linear && (pass == 0 || run->in_stride))
+                bounds = find_bounds(tables->pieces, z);
+            uint32_t ones = linear ? compare_linear(z, offset) : compare_bounds(tables, &bounds, z, offset);
+            _mm256_storeu_si256((__m256i *)(run->out + pass * run->out_stride + first),
+                                _mm256_maskz_set1_epi8(ones, 1));
+        }
+    }
+}
+#endif
+
+/// The quick ways: from the first neurons on, as many as are done.
+static size_t draw_some(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                        const struct pbit_neuron_run *run)
+{
+    size_t count = run->count / BLOCK * BLOCK;
+    int linear = neuron->function == PBIT_FUNCTION_LINEAR;
+#ifdef __AVX512BW__
+    if (run->levels == 1 && linear)
+        draw_bits(tables, 1, run, count);
+    else if (run->levels == 1 && tables->pieces)
+        draw_bits(tables, 0, run, count);
+    else
+#endif
+        if (linear)
+        draw_linear(run, count);
+    else if (tables->start)
+        draw_lines(tables, run, count);
+    else
+        return 0;
+    return count;
 }
 
 /// Linear multi-bit neurons without noise.
@@ -214,40 +349,31 @@ static void round_linear(size_t count, const int32_t *restrict in, uint8_t *rest
 }
 
 void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
-                      const struct pbit_draw *draw, size_t count, const int32_t *in, uint8_t *out)
+                      const struct pbit_neuron_run *run)
 {
-    int independent = draw->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
-    uint32_t order = independent ? 0 : pbit_sample_order(draw->sample),
-             rho = multibit ? 256 : neuron->amplitude;
-    if (draw->sampler == PBIT_SAMPLER_MIDPOINT)
-        rho = 0;
-    struct pbit_neuron_state state;
-    pbit_neuron_begin(&state, neuron, draw);
-    size_t first = 0;
-    if (neuron->function == PBIT_FUNCTION_LINEAR && multibit && neuron->amplitude == 0) {
-        round_linear(count, in, out);
-        return;
-    }
-    if (neuron->function == PBIT_FUNCTION_LINEAR && !independent && !multibit)
-        first = draw_linear(draw, order, rho, &state.lanes, count, in, out);
-    if (tables->start && !independent && !multibit)
-        first = draw_lines(tables, draw, order, rho, &state.lanes, count, in, out);
-    for (; first < count; first += BLOCK) {
-        size_t size = count - first < BLOCK ? count - first : BLOCK;
-        int32_t z[BLOCK] = {0}, probability[BLOCK];
-        uint32_t random[BLOCK];
-        uint8_t level[BLOCK];
-        memcpy(z, in + first, size * sizeof(*z));
-        find_probabilities(tables, neuron, z, probability);
-        if (independent && !multibit) {
-            count_independent(draw, &state.lanes, probability, level);
-        } else {
-            next_random(&state.lanes, random);
-            if (multibit)
-                count_multibit(neuron, order, rho, random, probability, level);
-            else
-                count_stratified(draw, order, rho, random, probability, level);
+    int independent = run->lanes != NULL, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
+    size_t first = independent || multibit ? 0 : draw_some(tables, neuron, run);
+    for (uint32_t pass = 0; pass < run->passes; pass++) {
+        const int32_t *in = run->in + pass * run->in_stride;
+        uint8_t *out = run->out + pass * run->out_stride;
+        if (multibit && neuron->function == PBIT_FUNCTION_LINEAR && neuron->amplitude == 0) {
+            round_linear(run->count, in, out);
+            continue;
         }
-        memcpy(out + first, level, size);
+        for (size_t i = first; i < run->count; i += BLOCK) {
+            size_t size = run->count - i < BLOCK ? run->count - i : BLOCK;
+            int32_t z[BLOCK] = {0}, probability[BLOCK];
+            uint8_t level[BLOCK];
+            memcpy(z, in + i, size * sizeof(*z));
+            find_probabilities(tables, neuron, z, probability);
+            if (independent)
+                count_independent(run->levels, run->lanes, probability, level);
+            else if (multibit)
+                count_multibit(neuron, run->order[pass], run->rho, run->random + i, probability, level);
+            else
+                count_stratified(run->levels, run->order[pass], run->rho, run->random + i, probability,
+                                 level);
+            memcpy(out + i, level, size);
+        }
     }
 }
