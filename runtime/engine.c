@@ -24,11 +24,13 @@ static int has_dot_product(void)
 enum pbit_cpu pbit_cpu_present(void)
 {
 #ifdef __x86_64__
+    if (!__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("fma"))
+        return PBIT_CPU_SCALAR;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma"))
+        __builtin_cpu_supports("avx512vnni"))
         return PBIT_CPU_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (__builtin_cpu_supports("avx2"))
         return PBIT_CPU_AVX2;
 #elif defined(__aarch64__)
     if (has_dot_product())

@@ -7,6 +7,10 @@ static void copy_padded(const struct pbit_engine_operation *operation, const uin
     const struct pbit_tensor *input = &operation->input;
     size_t line = (size_t)padded->width * input->channels, taken = (size_t)input->width * input->channels;
     size_t left = (size_t)operation->operation.window.pad_x * input->channels;
+    if (!padded->copied) {
+        memcpy(to, in, line * padded->height);
+        return;
+    }
     for (uint32_t y = 0; y < padded->height; y++, to += line) {
         int64_t from = (int64_t)y - operation->operation.window.pad_y;
         if (from < 0 || from >= input->height) {
@@ -138,9 +142,13 @@ void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engin
                       (int32_t *)pbit_block_output(block, operation, i), (int16_t *)block->scratch);
         return;
     }
-    int32_t *multipliers = (int32_t *)block->scratch;
-    uint8_t *scratch = block->scratch + conv->channels * sizeof(*multipliers);
-    find_multipliers(conv->multipliers, conv->channels, levels, multipliers);
+    int32_t *found = (int32_t *)block->scratch;
+    const int32_t *multipliers = (const int32_t *)conv->multipliers; // those of one level
+    uint8_t *scratch = block->scratch + conv->channels * sizeof(*found);
+    if (levels > 1) {
+        find_multipliers(conv->multipliers, conv->channels, levels, found);
+        multipliers = found;
+    }
     if (pbit_dense_is_on_bits(block, operation)) {
         pbit_block_dense(block, operation, instances, multipliers, scratch);
         return;

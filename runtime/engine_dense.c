@@ -3,9 +3,8 @@
 
 enum {
     LARGEST_BITS = 4,
-    ROW = PBIT_DENSE_BLOCK / 2,
-    FEW_OUTPUTS = PBIT_DENSE_BLOCK / 2, ///< that fill half of a block or less are not worth it
-    MANY_INSTANCES = 4,                 ///< where so many share the weights of bytes' products
+    FEW_OUTPUTS = 16,   ///< that fill a small part of a block or less are not worth it
+    MANY_INSTANCES = 4, ///< where so many share the weights of bytes' products
 };
 
 static uint32_t block_count(const struct pbit_dense_rows *dense)
@@ -28,13 +27,14 @@ void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model 
     *dense = (struct pbit_dense_rows){0};
     if (!operation->packed || operation->conv.factored ||
         operation->output.height * operation->output.width != 1 || operation->padded.copied ||
-        operation->conv.segments != 1 || conv->weight_bits > LARGEST_BITS)
+        operation->conv.segments != 1 || conv->weight_bits > LARGEST_BITS ||
+        pbit_operation_fan_in(conv, operation->input.channels) > PBIT_DENSE_INPUTS)
         return;
     dense->inputs = (uint32_t)pbit_operation_fan_in(conv, operation->input.channels);
     dense->outputs = operation->output.channels;
-    size_t block = ((size_t)dense->inputs + 1) * ROW, bytes = block_count(dense) * block;
+    size_t block = ((size_t)dense->inputs + 1) * PBIT_DENSE_ROW, bytes = block_count(dense) * block;
     uint8_t *rows = pbit_engine_take(memory, bytes);
-    int32_t *totals = pbit_engine_take(memory, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
+    int16_t *totals = pbit_engine_take(memory, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
     dense->rows = rows;
     dense->totals = totals;
     if (!memory->base)
@@ -43,22 +43,28 @@ void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model 
     memset(totals, 0, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
     for (uint32_t output = 0; output < dense->outputs; output++) {
         uint8_t *row = rows + output / PBIT_DENSE_BLOCK * block;
-        for (uint32_t k = 0; k < dense->inputs; k++, row += ROW) {
+        for (uint32_t k = 0; k < dense->inputs; k++, row += PBIT_DENSE_ROW) {
             int32_t weight = pbit_weight_at(model, conv, dense->inputs, output, k);
             store_weight(row, output % PBIT_DENSE_BLOCK, weight);
-            totals[output] += weight;
+            totals[output] = (int16_t)(totals[output] + weight);
         }
     }
 }
 
-static size_t list_length(const struct pbit_dense_rows *dense)
+static size_t masks_bytes(const struct pbit_dense_rows *dense)
 {
-    return (size_t)dense->inputs + PBIT_DENSE_STEP;
+    return pbit_engine_round_up(PBIT_DENSE_NODES * (((size_t)dense->inputs + 63) / 64) * sizeof(uint64_t));
+}
+
+/// Numbers in the lists of an image.
+static size_t lists_length(const struct pbit_dense_rows *dense, size_t passes)
+{
+    return passes * (dense->inputs + 6 * (size_t)PBIT_DENSE_STEP);
 }
 
 size_t pbit_dense_scratch(const struct pbit_dense_rows *dense)
 {
-    return PBIT_ENGINE_INSTANCES * list_length(dense) * sizeof(uint32_t);
+    return masks_bytes(dense) + lists_length(dense, PBIT_ENGINE_INSTANCES) * sizeof(uint32_t);
 }
 
 int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation)
@@ -67,27 +73,21 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
            (operation->dense.outputs > FEW_OUTPUTS || block->images * block->passes < MANY_INSTANCES);
 }
 
-static struct pbit_dense_listed list_inputs(const struct pbit_engine_kernels *kernels, const uint8_t *levels,
-                                            uint32_t inputs, uint32_t *list)
-{
-    uint32_t ones = kernels->list(levels, inputs, 1, list);
-    if (ones <= inputs / 2)
-        return (struct pbit_dense_listed){list, ones, 1};
-    return (struct pbit_dense_listed){list, kernels->list(levels, inputs, 0, list), 0};
-}
-
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                       size_t instances, const int32_t *multipliers, uint8_t *scratch)
 {
     const struct pbit_dense_rows *dense = &operation->dense;
     const struct pbit_engine_kernels *kernels = block->engine->kernels;
+    uint64_t *masks = (uint64_t *)scratch;
+    uint32_t *lists = (uint32_t *)(scratch + masks_bytes(dense));
     struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
-    for (size_t i = 0; i < instances; i++)
-        listed[i] =
-            list_inputs(kernels, pbit_block_tensor(block, operation->input_index, &operation->input, i),
-                        dense->inputs, (uint32_t *)scratch + i * list_length(dense));
-    for (uint32_t b = 0; b < block_count(dense); b++) // whose weights stay in cache
-        for (size_t i = 0; i < instances; i++)
-            kernels->dense(dense, b, &listed[i], multipliers, operation->operation.shift,
-                           operation->conv.constants, (int32_t *)pbit_block_output(block, operation, i));
+    uint32_t passes = block->passes;
+    for (size_t i = 0; i < instances; i += passes, lists += lists_length(dense, passes))
+        kernels->list(dense->inputs, pbit_block_tensor(block, operation->input_index, &operation->input, i),
+                      block->engine->tensors_bytes, passes, masks, lists, &listed[i / passes]);
+    for (uint32_t pair = 0; 2 * pair < block_count(dense); pair++) // whose weights stay in cache
+        for (size_t i = 0; i < instances; i += passes)
+            kernels->dense(dense, pair, &listed[i / passes], multipliers, operation->operation.shift,
+                           operation->conv.constants, (int32_t *)pbit_block_output(block, operation, i),
+                           block->engine->tensors_bytes / sizeof(int32_t));
 }

@@ -79,27 +79,43 @@ pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_av
 /// A dense layer with weights of at most 4 bits, for inputs that are 0 or 1. Row k has what input k adds to a
 /// block of outputs, as weight + PBIT_DENSE_EXCESS: byte 2 * i those of outputs i (the lower 4 bits) and
 /// i + 64, byte 2 * i + 1 those of i + 32 and i + 96. After the last input's comes a row of zeros.
-enum { PBIT_DENSE_BLOCK = 128, PBIT_DENSE_EXCESS = 8, PBIT_DENSE_STEP = 16 };
+enum {
+    PBIT_DENSE_BLOCK = 128,
+    PBIT_DENSE_ROW = PBIT_DENSE_BLOCK / 2, ///< bytes
+    PBIT_DENSE_EXCESS = 8,
+    PBIT_DENSE_INPUTS = 4096, ///< at most, so that sums fit in 16 bits
+    PBIT_DENSE_PASSES = 8,
+    PBIT_DENSE_NODES = 2 * PBIT_DENSE_PASSES - 1,
+    PBIT_DENSE_STEP = 8, ///< rows that are added at a time
+};
 struct pbit_dense_rows {
     uint32_t inputs, outputs;
-    const uint8_t *rows;   ///< [block][inputs + 1][PBIT_DENSE_BLOCK / 2]
-    const int32_t *totals; ///< [block][PBIT_DENSE_BLOCK]: what all inputs would give
+    const uint8_t *rows;   ///< [block][inputs + 1][PBIT_DENSE_ROW]
+    const int16_t *totals; ///< [block][PBIT_DENSE_BLOCK]: what all inputs would give
 };
 
-/// The inputs that are 1, or else those that are 0; PBIT_DENSE_STEP times the row of zeros follows.
+/// The inputs that are 1 in the passes of an image, as a binary tree of sets of passes: an input is listed at
+/// a node when it is 1 in all passes below that node, but not in all of those below its parent. So what
+/// passes have in common is added up once. Nodes are numbered row by row; `size` leaves are the passes by
+/// bit reversal, for the p-bits of the stratified sampler are alike where the last bits of the passes are.
 struct pbit_dense_listed {
-    const uint32_t *inputs; ///< [count + PBIT_DENSE_STEP]
-    uint32_t count;
-    int ones;
+    uint32_t passes, size; ///< size: the power of two that is not below passes
+    int zeros;             ///< the root lists the inputs that are 0 in some pass, as they are fewer
+    uint32_t count[PBIT_DENSE_NODES];
+    const uint32_t *rows[PBIT_DENSE_NODES]; ///< offsets of rows, up to the next multiple of
+                                            ///< PBIT_DENSE_STEP those of the row of zeros
 };
 
-/// Lists the inputs of a level, 0 or 1, in listed[inputs + PBIT_DENSE_STEP] and returns their number.
-typedef uint32_t pbit_dense_list_function(const uint8_t *levels, uint32_t inputs, uint8_t level,
-                                          uint32_t *listed);
-/// One block of outputs. multipliers: [outputs] M_L; constants: [outputs]; out: [outputs], all blocks.
-typedef void pbit_dense_function(const struct pbit_dense_rows *dense, uint32_t block,
+/// levels: [passes][inputs], `stride` bytes from one pass to the next; up to 63 bytes beyond are read. masks:
+/// [PBIT_DENSE_NODES][(inputs + 63) / 64] of scratch. rows: memory for the lists, passes * inputs numbers and
+/// 3 * PBIT_DENSE_STEP for each node.
+typedef void pbit_dense_list_function(uint32_t inputs, const uint8_t *levels, size_t stride, uint32_t passes,
+                                      uint64_t *masks, uint32_t *rows, struct pbit_dense_listed *listed);
+/// Blocks 2 * pair and, if there is one, 2 * pair + 1 in all passes. multipliers: [outputs] M_L; constants:
+/// [outputs]; out: [passes][outputs], out_stride numbers from one pass to the next.
+typedef void pbit_dense_function(const struct pbit_dense_rows *dense, uint32_t pair,
                                  const struct pbit_dense_listed *listed, const int32_t *multipliers,
-                                 uint32_t shift, const int64_t *constants, int32_t *out);
+                                 uint32_t shift, const int64_t *constants, int32_t *out, size_t out_stride);
 
 pbit_dense_list_function pbit_dense_list, pbit_dense_list_avx512, pbit_dense_list_avx2, pbit_dense_list_neon;
 pbit_dense_function pbit_dense, pbit_dense_avx512, pbit_dense_avx2, pbit_dense_neon;

@@ -339,35 +339,48 @@ START_TEST(pools_take_the_largest)
 }
 END_TEST
 
-enum { DENSE_INPUTS = 9000, DENSE_OUTPUTS = 300, DENSE_BLOCKS = 3 };
+enum {
+    DENSE_INPUTS = PBIT_DENSE_INPUTS,
+    DENSE_OUTPUTS = 300,
+    DENSE_BLOCKS = 3,
+    DENSE_STRIDE = DENSE_INPUTS + 64
+};
 
 /// A layer of random weights: in rows as the kernels want them, and by itself.
 struct dense_layer {
     int8_t weights[DENSE_OUTPUTS][DENSE_INPUTS];
-    uint8_t levels[DENSE_INPUTS];
-    uint32_t listed[DENSE_INPUTS + PBIT_DENSE_STEP];
-    uint8_t rows[DENSE_BLOCKS * (DENSE_INPUTS + 1) * PBIT_DENSE_BLOCK / 2];
-    int32_t totals[DENSE_BLOCKS * PBIT_DENSE_BLOCK], multipliers[DENSE_OUTPUTS], out[DENSE_OUTPUTS];
-    int64_t constants[DENSE_OUTPUTS];
+    uint8_t levels[PBIT_DENSE_PASSES * DENSE_STRIDE];
+    uint64_t masks[PBIT_DENSE_NODES * (DENSE_INPUTS + 63) / 64];
+    uint32_t listed[PBIT_DENSE_PASSES * DENSE_INPUTS + 3 * PBIT_DENSE_STEP * PBIT_DENSE_NODES];
+    uint8_t rows[DENSE_BLOCKS * (DENSE_INPUTS + 1) * PBIT_DENSE_ROW];
+    int16_t totals[DENSE_BLOCKS * PBIT_DENSE_BLOCK];
+    int32_t multipliers[DENSE_OUTPUTS + 16], out[PBIT_DENSE_PASSES][DENSE_OUTPUTS];
+    int64_t constants[DENSE_OUTPUTS + 16];
 };
 
 static void fill_dense(struct dense_layer *layer, struct test_random *random, uint32_t inputs,
-                       uint32_t outputs, uint32_t ones)
+                       uint32_t outputs, uint32_t passes)
 {
+    uint32_t ones = random_word(random) % 101, alike = random_word(random) % 101;
     memset(layer, 0, sizeof(*layer));
-    for (uint32_t k = 0; k < inputs; k++)
-        layer->levels[k] = random_word(random) % 100 < ones;
+    for (uint32_t k = 0; k < inputs; k++) {
+        uint8_t all = random_word(random) % 100 < ones;
+        for (uint32_t pass = 0; pass < passes; pass++)
+            layer->levels[pass * DENSE_STRIDE + k] =
+                random_word(random) % 100 < alike ? all : random_word(random) % 100 < ones;
+    }
     for (uint32_t output = 0; output < outputs; output++) {
         uint32_t at = output % 128;
         uint8_t *row = layer->rows + output / 128 * ((size_t)inputs + 1) * 64 + at % 32 * 2 + at / 32 % 2;
+        uint32_t least = random_word(random) % 8 ? 0 : random_word(random) % 16; // some far from 0
         for (uint32_t k = 0; k < inputs; k++, row += 64) {
-            int32_t weight = (int32_t)(random_word(random) >> 28) - 8;
+            int32_t weight = (int32_t)(least + (random_word(random) >> 28) % (16 - least)) - 8;
             layer->weights[output][k] = (int8_t)weight;
-            layer->totals[output] += weight;
+            layer->totals[output] = (int16_t)(layer->totals[output] + weight);
             *row |= (uint8_t)((weight + 8) << (at < 64 ? 0 : 4));
         }
         layer->multipliers[output] = (int32_t)(random_word(random) >> 1);
-        layer->constants[output] = (int64_t)(int32_t)random_word(random) * 4;
+        layer->constants[output] = (int64_t)(int32_t)random_word(random) * (random_word(random) % 4);
     }
 }
 
@@ -378,27 +391,118 @@ START_TEST(dense_layers_add_up_their_weights)
         return;
     static struct dense_layer layer;
     struct test_random random = {11};
-    for (int round = 0; round < 40; round++) {
-        uint32_t inputs = 1 + random_word(&random) % (round % 4 ? 300 : DENSE_INPUTS),
-                 outputs = 1 + random_word(&random) % DENSE_OUTPUTS, shift = random_word(&random) % 40;
-        fill_dense(&layer, &random, inputs, outputs, random_word(&random) % 101);
+    for (int round = 0; round < 80; round++) {
+        uint32_t inputs = 1 + random_word(&random) % (round % 8 ? 300 : DENSE_INPUTS),
+                 outputs = 1 + random_word(&random) % DENSE_OUTPUTS, shift = random_word(&random) % 40,
+                 passes = 1 + random_word(&random) % PBIT_DENSE_PASSES;
+        fill_dense(&layer, &random, inputs, outputs, passes);
         const struct pbit_dense_rows dense = {inputs, outputs, layer.rows, layer.totals};
-        for (uint8_t level = 0; level < 2; level++) {
-            uint32_t count = pbit_engine_kernels(cpu)->list(layer.levels, inputs, level, layer.listed);
-            const struct pbit_dense_listed listed = {layer.listed, count, level};
-            for (uint32_t b = 0; b * PBIT_DENSE_BLOCK < outputs; b++)
-                pbit_engine_kernels(cpu)->dense(&dense, b, &listed, layer.multipliers, shift, layer.constants,
-                                                layer.out);
+        struct pbit_dense_listed listed;
+        pbit_engine_kernels(cpu)->list(inputs, layer.levels, DENSE_STRIDE, passes, layer.masks, layer.listed,
+                                       &listed);
+        for (uint32_t pair = 0; 2 * pair * PBIT_DENSE_BLOCK < outputs; pair++)
+            pbit_engine_kernels(cpu)->dense(&dense, pair, &listed, layer.multipliers, shift, layer.constants,
+                                            layer.out[0], DENSE_OUTPUTS);
+        for (uint32_t pass = 0; pass < passes; pass++)
             for (uint32_t output = 0; output < outputs; output++) {
                 int64_t sum = 0;
                 for (uint32_t k = 0; k < inputs; k++)
-                    sum += layer.levels[k] * layer.weights[output][k];
-                ck_assert_int_eq(layer.out[output],
+                    sum += layer.levels[pass * DENSE_STRIDE + k] * layer.weights[output][k];
+                ck_assert_int_eq(layer.out[pass][output],
                                  pbit_saturate(pbit_round_shift(sum * layer.multipliers[output], shift) +
                                                layer.constants[output]));
             }
-        }
     }
+}
+END_TEST
+
+/// theta of nearly a sigmoid, stretched by `scale`; now and then with a jump.
+static void fill_theta(uint8_t *bytes, struct test_random *random, double scale)
+{
+    int32_t jump = random_range(random, 0, 4) ? 0 : (int32_t)random_range(random, 1, 300000);
+    for (int h = 0; h < PBIT_THETA_ENTRIES; h++) {
+        double y = h / 128.0 - 1, power = y, logit = 0; // 2 atanh(y)
+        for (int k = 1; k < 120; k += 2, power *= y * y)
+            logit += 2 * power / k;
+        int32_t theta = (int32_t)(logit * scale) + (h > 100 ? jump : 0);
+        for (int i = 0; i < 4; i++)
+            bytes[4 * h + i] = (uint8_t)((uint32_t)theta >> 8 * i);
+    }
+}
+
+/// Neurons in some passes of an image against the scalar ones.
+START_TEST(neurons_draw_the_exact_levels)
+{
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    enum { MOST = 300, PASSES = 8, STRIDE = MOST + 20 };
+    if (cpu > pbit_cpu_present() || !pbit_engine_kernels(cpu)->name)
+        return;
+    struct test_random random = {31};
+    const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
+    uint32_t in_pieces = 0;
+    for (int round = 0; round < 400; round++) {
+        uint8_t table[4 * PBIT_THETA_ENTRIES], out[PASSES * STRIDE], expected[STRIDE];
+        int32_t z[PASSES * STRIDE];
+        uint32_t count = (uint32_t)random_range(&random, 1, MOST),
+                 passes = (uint32_t)random_range(&random, 1, PASSES),
+                 levels = round % 2 ? 1 : (uint32_t)random_range(&random, 1, 255), order[PASSES];
+        int same = (int)random_range(&random, 0, 1);
+        double scale = (double)(1 << random_range(&random, 0, 16)) * (double)random_range(&random, 1, 7);
+        fill_theta(table, &random, scale);
+        struct pbit_model model = {.bytes = table};
+        struct pbit_engine_operation operation = {
+            .operation = {.kind = PBIT_OPERATION_NEURON,
+                          .function = round % 3 ? PBIT_FUNCTION_THETA : PBIT_FUNCTION_LINEAR,
+                          .layer = 3,
+                          .amplitude =
+                              random_range(&random, 0, 3) ? (uint32_t)random_range(&random, 0, 256) : 256}};
+        struct pbit_engine_memory memory = {NULL, 0};
+        pbit_pack_neuron(&memory, &model, &operation);
+        void *base = make(memory.used);
+        memory = (struct pbit_engine_memory){base, 0};
+        pbit_pack_neuron(&memory, &model, &operation);
+        in_pieces += operation.neuron.pieces != NULL;
+        int64_t reach =
+            operation.operation.function == PBIT_FUNCTION_LINEAR ? 40000 : (int64_t)(scale * 8) + 2;
+        for (uint32_t i = 0; i < PASSES * STRIDE; i++)
+            z[i] = random_range(&random, 0, 20) ? (int32_t)random_range(&random, -reach, 2 * reach)
+                                                : (int32_t)random_word(&random);
+        struct pbit_draw draw = {.seed = 1, .image = 2, .levels = levels, .sampler = PBIT_SAMPLER_STRATIFIED};
+        struct pbit_lanes lanes;
+        uint16_t numbers[MOST + PBIT_LANES];
+        kernels->seed(&lanes, draw.seed, draw.image, 3, 0);
+        kernels->random(&lanes, count, numbers);
+        for (uint32_t pass = 0; pass < passes; pass++)
+            order[pass] = pbit_sample_order(5 + pass);
+        for (uint32_t i = 0; i < passes * STRIDE; i++) // near to where a p-bit turns
+            if (operation.neuron.table && i % STRIDE < count && random_range(&random, 0, 3) == 0) {
+                uint32_t u = pbit_stratified_offset(order[i / STRIDE], operation.operation.amplitude,
+                                                    numbers[i % STRIDE]);
+                const int32_t *theta = operation.neuron.table + (u >> 8);
+                z[i] = theta[0] + (int32_t)(((int64_t)theta[1] - theta[0]) * (u & 255) >> 8) +
+                       (int32_t)random_range(&random, -2, 3) * (1 + (int32_t)scale / 2000);
+            }
+        const struct pbit_neuron_run run = {.levels = levels,
+                                            .rho = operation.operation.amplitude,
+                                            .passes = passes,
+                                            .order = order,
+                                            .random = numbers,
+                                            .count = count,
+                                            .in = z,
+                                            .in_stride = same ? 0 : STRIDE,
+                                            .out = out,
+                                            .out_stride = STRIDE};
+        kernels->draw(&operation.neuron, &operation.operation, &run);
+        const struct pbit_tensor output = {.height = 1, .width = 1, .channels = count};
+        for (uint32_t pass = 0; pass < passes; pass++) {
+            draw.sample = 5 + pass;
+            pbit_neuron(&model, &operation.operation, &output, &draw, z + (same ? 0 : pass * STRIDE),
+                        expected);
+            ck_assert_mem_eq(out + pass * STRIDE, expected, count);
+        }
+        free(base);
+    }
+    ck_assert_uint_gt(in_pieces, 50);
 }
 END_TEST
 
@@ -447,6 +551,7 @@ int main(void)
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
+    tcase_add_loop_test(tests, neurons_draw_the_exact_levels, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     tcase_add_loop_test(tests, single_taps_are_scaled, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
