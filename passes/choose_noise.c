@@ -1,7 +1,8 @@
 // choose-noise: the amplitude of the noise of `noisy` neurons, which several passes average away (the paper's
-// noise injection). It is the largest that averaging takes back: with which the mean of 8 passes lies hardly
-// farther from the float network than with the best amplitude or without noise. Rounded weights and levels
-// leave errors that a little noise decorrelates; more noise adds its own. No label is looked at.
+// noise injection). It is the largest that averaging takes back: with which the mean of 8 passes lies no
+// farther from the float network than without noise, or else half a level, which only makes the rounding to 8
+// bits right in the mean. More noise moves the mean of values that pile up at an end of the range, as those
+// of Relu do at 0, and no number of passes takes that back. No label is looked at.
 #include "passes/pass_support.h"
 
 #include "passes/calibration_run.h"
@@ -10,11 +11,8 @@
 
 enum { IMAGES = 128, SAMPLES = 8 };
 
-/// Half widths of the uniform noise, as shares of a neuron's range, in ascending order.
-static const float candidates[] = {0, 1.0f / 128, 1.0f / 64, 1.0f / 32, 1.0f / 16, 1.0f / 8};
-enum { CANDIDATES = sizeof(candidates) / sizeof(*candidates) };
-/// How much larger than the least one the mean squared error may be.
-static const double TOLERANCE = 1.05;
+/// Half widths of the uniform noise, as shares of a neuron's range.
+static const float LARGEST = 1.0f / 8, LEAST = 1.0f / PBITC_LEAST_NOISE;
 
 /// Is noisy, and the recipe leaves its amplitude open.
 static bool is_open(struct pbitc_context *context, const struct pbitc_node *node)
@@ -30,19 +28,26 @@ static enum pbit_status set_noise(struct pbitc_graph *graph, struct pbitc_contex
     return PBIT_OK;
 }
 
+static enum pbit_status measure(struct pbitc_graph *graph, struct pbitc_context *context, float noise,
+                                double *error)
+{
+    enum pbit_status status = set_noise(graph, context, noise);
+    if (status != PBIT_OK)
+        return status;
+    return pbitc_calibration_error(graph, context, "choose-noise", IMAGES, context->options->draws, SAMPLES,
+                                   error);
+}
+
 static enum pbit_status choose(struct pbitc_graph *graph, struct pbitc_context *context, float *chosen)
 {
-    double least = INFINITY, error = 0;
-    enum pbit_status status = PBIT_OK;
-    *chosen = candidates[1];
-    for (size_t i = 0; i < CANDIDATES && status == PBIT_OK && error <= TOLERANCE * least; i++) {
-        status = set_noise(graph, context, candidates[i]);
-        if (status == PBIT_OK)
-            status = pbitc_calibration_error(graph, context, "choose-noise", IMAGES, context->options->draws,
-                                             SAMPLES, &error);
-        least = fmin(least, error);
-        if (i > 1 && error <= TOLERANCE * least)
-            *chosen = candidates[i];
+    double without, error = 0;
+    enum pbit_status status = measure(graph, context, 0, &without);
+    *chosen = LEAST;
+    for (float noise = 2 * LEAST; noise <= LARGEST && status == PBIT_OK; noise *= 2) {
+        status = measure(graph, context, noise, &error);
+        if (error > without)
+            break;
+        *chosen = noise;
     }
     return status;
 }

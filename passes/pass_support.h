@@ -83,6 +83,8 @@ const struct pbitc_layer_recipe *pbitc_find_recipe(const struct pbitc_context *c
 /// A neuron that swap-activations made, of this kind: "pbit", "noisy" or "exact".
 bool pbitc_is_neuron(const struct pbitc_node *node, const char *kind);
 
+enum { PBITC_LEAST_NOISE = 512 }; ///< one over the least half width of noise, half a level of 8 bits
+
 /// The recipe leaves the neuron's amplitude to the passes.
 bool pbitc_amplitude_is_open(const struct pbitc_context *context, const struct pbitc_node *neuron);
 

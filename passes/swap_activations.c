@@ -8,8 +8,8 @@
 #include <string.h>
 
 /// Half width of the uniform noise of a `noisy` neuron, as a share of its range, where the recipe does not
-/// say: what the weights are fitted to, until choose-noise knows better.
-static const float DEFAULT_NOISE = 1.0f / 64;
+/// say: next to nothing, so that weights are fitted as without noise, until choose-noise knows better.
+static const float DEFAULT_NOISE = 1.0f / PBITC_LEAST_NOISE;
 
 static const char *const kind_names[] = {
     [PBITC_NEURON_PBIT] = "pbit", [PBITC_NEURON_NOISY] = "noisy", [PBITC_NEURON_EXACT] = "exact"};
