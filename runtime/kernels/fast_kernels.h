@@ -5,7 +5,7 @@
 
 #include "runtime/kernels/kernels.h"
 
-enum { PBIT_BUCKETS = 2048, PBIT_LARGEST_MARGIN = 200, PBIT_NEURON_PIECES = 64 };
+enum { PBIT_BUCKETS = 2048, PBIT_LARGEST_MARGIN = 200, PBIT_NEURON_PIECES = 64, PBIT_NEURON_PASSES = 8 };
 
 /// P(z) in straight pieces of 16 bits. With q = min(max(z - origin, 0) >> shift, 65535) and piece i = q >> 10
 /// it is start[i] + (slope[i] * (q & 1023) >> 10), and off by at most margin[i].
@@ -28,8 +28,8 @@ struct pbit_fast_neuron {
 
 /// A NEURON in several passes of an image, which share random numbers, or in one pass.
 struct pbit_neuron_run {
-    uint32_t levels, rho; ///< L; rho is 256 for multi-bit neurons, 0 for the midpoint
-    uint32_t passes;
+    uint32_t levels, rho;     ///< L; rho is 256 for multi-bit neurons, 0 for the midpoint
+    uint32_t passes;          ///< at most PBIT_NEURON_PASSES
     const uint32_t *order;    ///< [passes]: pbit_sample_order, or 0 for iid
     const uint16_t *random;   ///< [count] and up to PBIT_LANES - 1 more; iid p-bits: unused
     struct pbit_lanes *lanes; ///< iid p-bits take their numbers from here, in one pass

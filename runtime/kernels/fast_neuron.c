@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #endif
 
-enum { BLOCK = PBIT_LANES, VECTORS = 2, VECTOR_LANES = BLOCK / VECTORS };
+enum { BLOCK = PBIT_LANES, PASSES = PBIT_NEURON_PASSES, VECTORS = 2, VECTOR_LANES = BLOCK / VECTORS };
 
 typedef uint32_t words __attribute__((vector_size(4 * VECTOR_LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * VECTOR_LANES)));
@@ -296,31 +296,31 @@ static inline uint32_t compare_bounds(const struct pbit_fast_neuron *tables, con
 
 /// Whole blocks of stratified neurons that are one p-bit each.
 static inline void draw_bits(const struct pbit_fast_neuron *tables, const int linear,
-                             const struct pbit_neuron_run *run, size_t count)
+                             const struct pbit_neuron_run *from, size_t count)
 {
-    const struct offsets offsets = prepare_offsets(run->rho);
+    const struct pbit_neuron_run run = *from; // no store changes it
+    const struct offsets offsets = prepare_offsets(run.rho);
     for (size_t first = 0; first < count; first += BLOCK) {
-        __m512i random = _mm512_loadu_si512(run->random + first);
+        __m512i random = _mm512_loadu_si512(run.random + first);
         struct bounds bounds = {random, random};
-        for (uint32_t pass = 0; pass < run->passes; pass++) {
-            const int32_t *z = run->in + pass * run->in_stride + first;
-            __m512i order = _mm512_set1_epi16((short)run->order[pass]),
+        for (uint32_t pass = 0; pass < run.passes; pass++) {
+            const int32_t *z = run.in + pass * run.in_stride + first;
+            __m512i order = _mm512_set1_epi16((short)run.order[pass]),
                     offset = find_offsets(&offsets, _mm512_xor_si512(random, order));
-            if (!linear && (pass == 0 || run->in_stride))
+            if (!linear && (pass == 0 || run.in_stride))
                 bounds = find_bounds(tables->pieces, z);
             uint32_t ones = linear ? compare_linear(z, offset) : compare_bounds(tables, &bounds, z, offset);
-            _mm256_storeu_si256((__m256i *)(run->out + pass * run->out_stride + first),
+            _mm256_storeu_si256((__m256i *)(run.out + pass * run.out_stride + first),
                                 _mm256_maskz_set1_epi8(ones, 1));
         }
     }
 }
 #endif
 
-/// The quick ways: from the first neurons on, as many as are done.
-static size_t draw_some(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
-                        const struct pbit_neuron_run *run)
+/// The quick ways, for whole blocks; returns whether there is one.
+static int draw_blocks(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                       const struct pbit_neuron_run *run, size_t count)
 {
-    size_t count = run->count / BLOCK * BLOCK;
     int linear = neuron->function == PBIT_FUNCTION_LINEAR;
 #ifdef __AVX512BW__
     if (run->levels == 1 && linear)
@@ -335,7 +335,27 @@ static size_t draw_some(const struct pbit_fast_neuron *tables, const struct pbit
         draw_lines(tables, run, count);
     else
         return 0;
-    return count;
+    return 1;
+}
+
+/// The rest of a run, less than a block, as a block by itself.
+static void draw_rest(const struct pbit_fast_neuron *tables, const struct pbit_operation *neuron,
+                      const struct pbit_neuron_run *run, size_t first)
+{
+    int32_t in[BLOCK * PASSES] = {0};
+    uint8_t out[BLOCK * PASSES];
+    size_t left = run->count - first;
+    struct pbit_neuron_run rest = *run;
+    rest.random += first;
+    rest.in = in;
+    rest.in_stride = run->in_stride ? BLOCK : 0;
+    rest.out = out;
+    rest.out_stride = BLOCK;
+    for (uint32_t pass = 0; pass < (run->in_stride ? run->passes : 1); pass++)
+        memcpy(in + pass * BLOCK, run->in + pass * run->in_stride + first, left * sizeof(*in));
+    draw_blocks(tables, neuron, &rest, BLOCK);
+    for (uint32_t pass = 0; pass < run->passes; pass++)
+        memcpy(run->out + pass * run->out_stride + first, out + pass * BLOCK, left);
 }
 
 /// Linear multi-bit neurons without noise.
@@ -352,7 +372,12 @@ void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_o
                       const struct pbit_neuron_run *run)
 {
     int independent = run->lanes != NULL, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT;
-    size_t first = independent || multibit ? 0 : draw_some(tables, neuron, run);
+    size_t whole = run->count / BLOCK * BLOCK;
+    if (!independent && !multibit && draw_blocks(tables, neuron, run, whole)) {
+        if (whole < run->count)
+            draw_rest(tables, neuron, run, whole);
+        return;
+    }
     for (uint32_t pass = 0; pass < run->passes; pass++) {
         const int32_t *in = run->in + pass * run->in_stride;
         uint8_t *out = run->out + pass * run->out_stride;
@@ -360,7 +385,7 @@ void pbit_fast_neuron(const struct pbit_fast_neuron *tables, const struct pbit_o
             round_linear(run->count, in, out);
             continue;
         }
-        for (size_t i = first; i < run->count; i += BLOCK) {
+        for (size_t i = 0; i < run->count; i += BLOCK) {
             size_t size = run->count - i < BLOCK ? run->count - i : BLOCK;
             int32_t z[BLOCK] = {0}, probability[BLOCK];
             uint8_t level[BLOCK];
