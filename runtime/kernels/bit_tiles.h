@@ -278,11 +278,12 @@ INLINE void write_channel(const int terms, const int residual, const struct pbit
                           uint8_t *plane)
 {
     struct one one = pick_channel(terms, residual, draw, k);
+    uint8_t few[LANES] = {0};
     size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
         pick_instance(terms, residual, draw, k, instance, &one);
         for (size_t i = 0; i < count; i += LANES) {
-            uint8_t few[LANES], *levels = count - i < LANES ? few : plane + i;
+            uint8_t *levels = count - i < LANES ? few : plane + i;
             store_bytes(find_levels(terms, residual, &one, i),
                         find_levels(terms, residual, &one, i + LANES / 2), levels);
             if (count - i < LANES)
