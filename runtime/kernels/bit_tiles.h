@@ -120,11 +120,11 @@ struct one {
     const struct pbit_bit_theta *pieces;
 };
 
-/// What is the same in all instances.
-INLINE struct one pick_channel(const int terms, const int residual, const struct pbit_bit_draw *draw,
-                               uint32_t k)
+/// What is the same in all instances. Linear neurons compare z - 32768 with the noise.
+INLINE struct one pick_channel(const int linear, const int terms, const int residual,
+                               const struct pbit_bit_draw *draw, uint32_t k)
 {
-    float offset = 0, margin = draw->margin;
+    float offset = linear ? -32768 : 0, margin = draw->margin;
     struct one one = {.amplitude = set_float(draw->amplitude),
                       .z = draw->z + k * draw->stride,
                       .rho = (int)draw->rho,
@@ -202,7 +202,7 @@ INLINE MASK compare(const int linear, const int terms, const int residual, const
     }
     FLOATS z = sum_terms(terms, residual, one, i), margin = one->margin, noise = to_float(words);
     if (linear) {
-        z = SUBTRACT_PRODUCT(noise, one->amplitude, SUBTRACT_FLOAT(z, set_float(32768)));
+        z = SUBTRACT_PRODUCT(noise, one->amplitude, z);
     } else {
         FLOATS u = MULTIPLY_ADD(noise, one->amplitude, set_float(32768));
         INTEGERS piece = RIGHT_32(to_integer(u), 10);
@@ -228,7 +228,7 @@ static __attribute__((noinline)) uint32_t decide(const struct pbit_bit_draw *dra
 INLINE void draw_channel(const int linear, const int terms, const int residual,
                          const struct pbit_bit_draw *draw, uint32_t k, uint8_t *plane)
 {
-    struct one one = pick_channel(terms, residual, draw, k);
+    struct one one = pick_channel(linear, terms, residual, draw, k);
     const uint8_t bit = (uint8_t)(1 << k);
     size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
@@ -242,8 +242,11 @@ INLINE void draw_channel(const int linear, const int terms, const int residual,
         }
         if (i < count) {
             MASK inside = (MASK)((1u << (count - i)) - 1);
+            uint8_t few[LANES] = {0}; // others may be at work on what lies beyond
             MASK unclear, ones = compare(linear, terms, residual, &one, i, &unclear);
-            add_bits(plane + i, (MASK)decide(draw, k, instance, i, ones & inside, unclear & inside), bit);
+            memcpy(few, plane + i, count - i);
+            add_bits(few, (MASK)decide(draw, k, instance, i, ones & inside, unclear & inside), bit);
+            memcpy(plane + i, few, count - i);
         }
     }
 }
@@ -277,7 +280,7 @@ INLINE INTEGERS_HALF find_levels(const int terms, const int residual, const stru
 INLINE void write_channel(const int terms, const int residual, const struct pbit_bit_draw *draw, uint32_t k,
                           uint8_t *plane)
 {
-    struct one one = pick_channel(terms, residual, draw, k);
+    struct one one = pick_channel(0, terms, residual, draw, k);
     uint8_t few[LANES] = {0};
     size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
