@@ -24,7 +24,7 @@ static const struct pbitc_option options[] = {
     {"draws", 0, "m,m,...", "numbers of p-bits per neuron and pass (1,8)", PBITC_OPTION_INTEGERS,
      offsetof(struct arguments, draws), .minimum = 1, .maximum = PBIT_DRAWS_LIMIT},
     {"batch", 0, "N,N,...",
-     "images at once, shared by the threads; where they\nare few, threads share the passes (1,64)",
+     "images at once, shared by the threads; where they\nare few, threads share the layers (1,64)",
      PBITC_OPTION_INTEGERS, offsetof(struct arguments, batch), .minimum = 1, .maximum = BATCH_LIMIT},
     {"seconds", 0, "S",
      "to measure each combination of these, about; every one is repeated\n5 times at least (1)",

@@ -1,6 +1,7 @@
 #include "converter/engine.h"
 
 #include "converter/data/readers.h"
+#include "passes/operators/operator_support.h"
 #include "passes/operators/processor.h"
 
 #include <stdlib.h>
@@ -34,4 +35,25 @@ void pbitc_engine_destroy(struct pbitc_engine *made)
 {
     free(made->memory);
     *made = (struct pbitc_engine){NULL, NULL};
+}
+
+struct shared {
+    void (*work)(const void *job, uint32_t stage, uint32_t piece);
+    const void *job;
+};
+
+_Static_assert(PBITC_WHOLE == PBIT_WHOLE, "what the engine takes for all pieces");
+
+static void work_piece(void *state, uint32_t stage, uint32_t piece)
+{
+    const struct shared *shared = state;
+    shared->work(shared->job, stage, piece);
+}
+
+void pbitc_engine_share(void *state, uint64_t cost, uint32_t stages, uint32_t pieces,
+                        void (*work)(const void *job, uint32_t stage, uint32_t piece), const void *job)
+{
+    struct shared shared = {work, job};
+    (void)state;
+    pbitc_parallel_stages(cost, stages, pieces, work_piece, &shared);
 }

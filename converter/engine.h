@@ -19,6 +19,10 @@ enum pbit_status pbitc_engine_create(const struct pbit_model *model, struct pbit
                                      struct pbitc_engine *made);
 void pbitc_engine_destroy(struct pbitc_engine *made); ///< accepts a zeroed one
 
+/// pbit_options.share, with pbitc_parallel_stages. state: not looked at.
+void pbitc_engine_share(void *state, uint64_t cost, uint32_t stages, uint32_t pieces,
+                        void (*work)(const void *job, uint32_t stage, uint32_t piece), const void *job);
+
 /// `bytes` bytes as engines and their workspaces want them; NULL when out of memory. For free().
 void *pbitc_engine_allocate(size_t bytes);
 

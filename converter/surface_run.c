@@ -143,7 +143,7 @@ static void load_image(const struct pbitc_surface_measurement *measurement,
 
 bool pbitc_surface_make_workspace(struct pbitc_surface_worker *worker, const struct pbitc_engine *engine)
 {
-    size_t bytes = pbit_engine_workspace_bytes(engine->engine, 1);
+    size_t bytes = pbit_engine_workspace_bytes(engine->engine, 1, 1);
     if (bytes <= worker->workspace_bytes)
         return true;
     free(worker->workspace);

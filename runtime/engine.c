@@ -167,11 +167,14 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                    .bits = bits,
                                    .operations = operations,
                                    .tensor_random = tensor_random,
-                                   .scratch_bytes = scratch,
+                                   .scratch_bytes = pbit_engine_round_up(scratch),
                                    .tensors_bytes =
                                        pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
     fuse_pools(engine);
     engine->bits_bytes = pbit_bit_arrange(engine, &plan);
+    pbit_lanes_make_jumps(engine->jump);
+    for (uint32_t i = 0; i < model->operation_count; i++)
+        operations[i].cost = pbit_operation_cost(engine, &operations[i]);
     return engine;
 }
 
@@ -210,12 +213,19 @@ static uint32_t passes_at_once(size_t images)
     return (uint32_t)(PBIT_ENGINE_INSTANCES / images_at_once(images));
 }
 
-size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images)
+static size_t stages_bytes(const struct pbit_engine *engine)
+{
+    return pbit_engine_round_up(PBIT_ENGINE_PHASES * engine->model.operation_count *
+                                sizeof(struct pbit_stage));
+}
+
+size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images, uint32_t threads)
 {
     images += images == 0;
+    threads += threads == 0;
     size_t instances = images + PBIT_ENGINE_INSTANCES;
-    return instances * engine->tensors_bytes + engine->scratch_bytes + engine->bits_bytes +
-           3 * PBIT_ENGINE_ALIGNMENT;
+    return instances * engine->tensors_bytes + threads * engine->scratch_bytes + engine->bits_bytes +
+           stages_bytes(engine) + 3 * PBIT_ENGINE_ALIGNMENT;
 }
 
 const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t tensor_index,
@@ -237,92 +247,13 @@ uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_eng
                                                    instance);
 }
 
-/// Looks at a block from one instance.
-struct instance {
-    const struct pbit_block *block;
-    size_t number;
-};
-
-static const uint8_t *find_tensor(const void *state, uint32_t index, const struct pbit_tensor *tensor)
-{
-    const struct instance *instance = state;
-    return pbit_block_tensor(instance->block, index, tensor, instance->number);
-}
-
-static void execute_one(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                        size_t number)
-{
-    const struct pbit_operation *op = &operation->operation;
-    const struct instance instance = {block, number};
-    uint8_t *out = pbit_block_output(block, operation, number);
-    if (op->kind == PBIT_OPERATION_MAXPOOL && block->engine->kernels->maxpool &&
-        pbit_pool_is_inside(op, &operation->input, &operation->output))
-        block->engine->kernels->maxpool(op, &operation->input, &operation->output,
-                                        find_tensor(&instance, operation->input_index, &operation->input),
-                                        out);
-    else
-        pbit_execute(&block->engine->model, op, find_tensor, &instance, out);
-}
-
-static const char *instruction_of(const struct pbit_block *block,
-                                  const struct pbit_engine_operation *operation, enum pbit_bit_duty duty)
-{
-    const struct pbit_engine_kernels *kernels = block->engine->kernels;
-    if (operation->operation.kind != PBIT_OPERATION_CONV)
-        return NULL;
-    if (duty == PBIT_BIT_NOTHING)
-        return block->engine->bits->instruction;
-    if (operation->single || !operation->packed || pbit_dense_is_on_bits(block, operation))
-        return "";
-    return pbit_conv_is_wide(kernels, &operation->conv, pbit_tensor_levels(&operation->input, block->draws))
-               ? kernels->wide_instruction
-               : kernels->instruction;
-}
-
-/// Runs an operation and returns the index of the one that does its work.
-static uint32_t execute_all(const struct pbit_block *block, uint32_t index, enum pbit_bit_duty duty)
-{
-    const struct pbit_engine_operation *operation = &block->engine->operations[index];
-    size_t instances = block->images * block->passes;
-    int is_conv = operation->operation.kind == PBIT_OPERATION_CONV;
-    if (duty == PBIT_BIT_NOTHING)
-        return operation->bits.stage ? index : operation->bits.into;
-    if (operation->fused != PBIT_ENGINE_NONE && !block->options->observe) {
-        if (is_conv)
-            return operation->fused;
-        pbit_block_convolve(block, &block->engine->operations[operation->fused], operation, instances);
-    } else if (duty == PBIT_BIT_STAGE) {
-        pbit_bit_stage(block, operation);
-    } else if (is_conv) {
-        pbit_block_convolve(block, operation, NULL, instances);
-    } else if (operation->operation.kind == PBIT_OPERATION_NEURON) {
-        pbit_block_draw(block, operation);
-    } else {
-        for (size_t i = 0; i < instances; i++)
-            execute_one(block, operation, i);
-    }
-    return index;
-}
-
-static void execute(const struct pbit_block *block, uint32_t index)
-{
-    const struct pbit_engine_operation *operation = &block->engine->operations[index];
-    const struct pbit_options *options = block->options;
-    enum pbit_bit_duty duty = pbit_bit_duty(block, operation);
-    uint32_t done_by = execute_all(block, index, duty);
-    for (size_t i = 0; options->observe && i < block->images * block->passes; i++)
-        options->observe(options->state, index, pbit_block_output(block, operation, i));
-    if (options->after_operation)
-        options->after_operation(options->state, index, done_by, instruction_of(block, operation, duty));
-}
-
 /// Adds the outputs of pass first_pass + pass.
 static void add_outputs(const struct pbit_block *block, uint32_t pass, int64_t *const *sums)
 {
     const struct pbit_model *model = &block->engine->model;
     for (size_t image = 0; image < block->images; image++) {
-        const struct instance instance = {block, image * block->passes + pass};
-        pbit_sums_add(model, find_tensor, &instance, sums + image * model->output_count);
+        const struct pbit_instance instance = {block, image * block->passes + pass};
+        pbit_sums_add(model, pbit_find_tensor, &instance, sums + image * model->output_count);
     }
 }
 
@@ -355,8 +286,7 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
         pbit_bit_prepare(&block);
-        for (uint32_t i = model->first_random; i < model->operation_count; i++)
-            execute(&block, i);
+        pbit_block_run(&block, model->first_random, model->operation_count);
         if (block.images < whole->images)
             add_outputs(&block, 0, sums + first * model->output_count);
     }
@@ -388,8 +318,7 @@ static void run_fixed(const struct pbit_block *whole)
     struct pbit_block block;
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
-        for (uint32_t i = 0; i < whole->engine->model.first_random; i++)
-            execute(&block, i);
+        pbit_block_run(&block, 0, whole->engine->model.first_random);
     }
 }
 
@@ -430,19 +359,23 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
     enum pbit_status status = pbit_run_check(model, options, images, inputs, sums, &budget);
     if (status != PBIT_OK)
         return status;
-    if (workspace_bytes < pbit_engine_workspace_bytes(engine, images))
+    if (options->threads > 1 && !options->share)
+        return PBIT_ERROR_ARGUMENT;
+    if (workspace_bytes < pbit_engine_workspace_bytes(engine, images, options->threads))
         return PBIT_ERROR_WORKSPACE;
     uint8_t *fixed = workspace;
     uint8_t *random = fixed + images * engine->tensors_bytes;
     uint8_t *scratch = random + PBIT_ENGINE_INSTANCES * engine->tensors_bytes +
                        PBIT_ENGINE_ALIGNMENT; // kernels read a little beyond a tensor
+    uint8_t *stages = scratch + (options->threads > 1 ? options->threads : 1) * engine->scratch_bytes;
     struct pbit_block whole = {.engine = engine,
                                .options = options,
                                .inputs = inputs,
                                .fixed = fixed,
                                .random = random,
                                .scratch = scratch,
-                               .bits = scratch + pbit_engine_round_up(engine->scratch_bytes),
+                               .stages = (struct pbit_stage *)stages,
+                               .bits = stages + stages_bytes(engine),
                                .first_image = options->image,
                                .images = images,
                                .passes = 1,

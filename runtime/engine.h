@@ -10,6 +10,8 @@ enum {
     PBIT_ENGINE_ALIGNMENT = 64,
     PBIT_ENGINE_INSTANCES = 8,     ///< images x passes at a time, about
     PBIT_NEURON_SCRATCH = 1 << 13, ///< bytes for random numbers of neurons
+    PBIT_ENGINE_PHASES = 3,        ///< of an operation, at most
+    PBIT_JUMPS = 40,
 };
 #define PBIT_ENGINE_NONE UINT32_MAX
 
@@ -33,6 +35,7 @@ struct pbit_engine_operation {
     uint32_t fused;
     struct pbit_fast_neuron neuron;
     struct pbit_bit_operation bits;
+    uint64_t cost; ///< picoseconds for an instance, about
 };
 
 static inline size_t pbit_engine_round_up(size_t bytes)
@@ -64,10 +67,16 @@ struct pbit_engine {
     const struct pbit_bit_kernels *bits;      ///< NULL: none
     struct pbit_engine_operation *operations; ///< [operation_count]
     uint8_t *tensor_random;                   ///< [tensor_count] it differs from pass to pass
-    size_t scratch_bytes;                     ///< beyond the tensors
+    size_t scratch_bytes;                     ///< beyond the tensors, of each thread
     size_t tensors_bytes;                     ///< of one instance
     size_t bits_bytes;                        ///< planes and scratch of the layers on bits
+    uint32_t jump[PBIT_JUMPS][32];            ///< of pbit_lanes_skip
 };
+
+/// What 1, 2, 4 ... steps of xorshift32 make of each bit of a state.
+void pbit_lanes_make_jumps(uint32_t jump[PBIT_JUMPS][32]);
+/// `steps` steps of every lane at once.
+void pbit_lanes_skip(struct pbit_lanes *lanes, const uint32_t jump[PBIT_JUMPS][32], uint64_t steps);
 
 /// Memory that is only counted while `base` is NULL.
 struct pbit_engine_memory {
@@ -77,14 +86,21 @@ struct pbit_engine_memory {
 /// `bytes` at a multiple of PBIT_ENGINE_ALIGNMENT, or NULL while counting.
 void *pbit_engine_take(struct pbit_engine_memory *memory, size_t bytes);
 
+/// An operation that threads share, or some that one thread does meanwhile.
+struct pbit_stage {
+    uint32_t first, end;
+    uint32_t pieces, phase;
+};
+
 /// A block of instances: image i / passes in pass first_pass + i % passes.
 struct pbit_block {
     const struct pbit_engine *engine;
     const struct pbit_options *options;
     const uint8_t *const *inputs;
-    uint8_t *fixed, *random; ///< tensors that are the same in every pass, by image; the others, by instance
-    uint8_t *scratch;
-    uint8_t *bits; ///< engine->bits_bytes
+    uint8_t *fixed, *random;   ///< tensors that are the same in every pass, by image; the others, by instance
+    uint8_t *scratch;          ///< [threads][engine->scratch_bytes]
+    struct pbit_stage *stages; ///< [operation_count * PBIT_ENGINE_PHASES]
+    uint8_t *bits;             ///< engine->bits_bytes
     uint64_t first_image;
     size_t images;
     uint32_t passes, first_pass;
@@ -99,9 +115,56 @@ const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t index,
 uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                            size_t instance);
 
+/// Looks at a block from one instance.
+struct pbit_instance {
+    const struct pbit_block *block;
+    size_t number;
+};
+/// A pbit_tensor_finder (execute.h) whose state is a pbit_instance.
+const uint8_t *pbit_find_tensor(const void *state, uint32_t index, const struct pbit_tensor *tensor);
+
+/// One of `pieces` about equal shares of an operation: none reads what another writes at the same time.
+struct pbit_piece {
+    uint32_t index, pieces;
+    uint32_t phase;   ///< of the operation; the pieces of a phase may read what the one before wrote
+    uint8_t *scratch; ///< its own, engine->scratch_bytes
+};
+/// Some units of work, what can be done at the same time.
+struct pbit_range {
+    size_t first, end;
+};
+static inline struct pbit_range pbit_piece_range(const struct pbit_piece *piece, size_t units)
+{
+    return (struct pbit_range){units * piece->index / piece->pieces,
+                               units * (piece->index + 1) / piece->pieces};
+}
+
+/// Units that are rows of the instances' outputs, `height` of each: takes those of one instance from the
+/// front of the range. Returns whether there are any.
+struct pbit_rows {
+    size_t instance;
+    uint32_t first, end;
+};
+int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *rows);
+
+/// About how long an operation takes.
+uint64_t pbit_operation_cost(const struct pbit_engine *engine, const struct pbit_engine_operation *operation);
+
+/// Operations first .. end - 1.
+void pbit_block_run(const struct pbit_block *block, uint32_t first, uint32_t end);
+
+/// A piece of an operation. Returns the index of the one that does its work.
+uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, const struct pbit_piece *piece);
+uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index);
+/// What a CONV multiplies with; NULL for others.
+const char *pbit_block_instruction(const struct pbit_block *block, uint32_t index);
+/// Picoseconds that an operation takes where sharing helps.
+uint64_t pbit_block_cost(const struct pbit_block *block, uint32_t index);
+
 /// CONV in all instances, with the MAXPOOL after it, or NULL.
 void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                         const struct pbit_engine_operation *pool, size_t instances);
+                         const struct pbit_engine_operation *pool, size_t instances,
+                         const struct pbit_piece *piece);
 /// Fills operation->dense of a packed CONV, where there is a way.
 void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
                      struct pbit_engine_operation *operation);
@@ -111,7 +174,8 @@ size_t pbit_dense_scratch(const struct pbit_dense_rows *dense);
 int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation);
 /// Such a CONV in all instances.
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                      size_t instances, const int32_t *multipliers, uint8_t *scratch);
+                      size_t instances, const int32_t *multipliers, const struct pbit_piece *piece,
+                      uint8_t *scratch);
 
 /// Whether products need wider sums than the kernel has by itself.
 int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
@@ -121,7 +185,10 @@ int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pb
 enum pbit_bit_duty { PBIT_BIT_ALL, PBIT_BIT_STAGE, PBIT_BIT_NOTHING };
 enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
                                  const struct pbit_engine_operation *operation);
-void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+/// A piece of a phase of a stage.
+void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                    const struct pbit_piece *piece);
+uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *operation);
 /// Before the random operations of a block: the planes of the others.
 void pbit_bit_prepare(const struct pbit_block *block);
 
@@ -139,7 +206,8 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       struct pbit_engine_operation *operation);
 /// NEURON in all instances.
-void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                     const struct pbit_piece *piece);
 
 /// Weight i of a CONV's output channel k, without its factor, and its factor.
 int32_t pbit_weight_at(const struct pbit_model *model, const struct pbit_operation *conv, uint64_t fan_in,

@@ -77,44 +77,62 @@ static size_t size_of_sum(const struct pbit_engine_operation *conv)
     return conv->bits.conv.factors ? sizeof(int32_t) : sizeof(uint16_t);
 }
 
-/// What a stage needs beside planes.
+/// What all pieces of a stage read beside planes.
+struct shared {
+    uint32_t *offsets[PBIT_BIT_TERMS];
+    uint8_t *view[PBIT_BIT_TERMS];
+    uint16_t *random; ///< [image or instance][channel][channel_stride]
+};
+
+/// Lays it out in `memory`, or counts.
+static struct shared lay_shared(const struct pbit_engine *engine, const struct pbit_engine_operation *neuron,
+                                size_t instances, struct pbit_engine_memory *memory)
+{
+    size_t channel = channel_stride(neuron->bits.grid) * neuron->output.channels;
+    struct shared shared = {.random = NULL};
+    for (uint32_t t = 0; t < neuron->bits.terms; t++) {
+        const struct pbit_engine_operation *conv = &engine->operations[neuron->bits.term[t]];
+        const struct pbit_bit_view *view = &conv->bits.view;
+        struct planes planes = lay_view(view, instances);
+        if (conv->bits.identity)
+            continue;
+        shared.offsets[t] = pbit_engine_take(memory, conv->bits.conv.steps * sizeof(uint32_t));
+        if (!view->direct)
+            shared.view[t] = pbit_engine_take(
+                memory, planes_bytes(&planes, view->phases * pbit_bit_view_planes(
+                                                                 view, conv->operation.window.kernel_x)));
+    }
+    shared.random = pbit_engine_take(memory, (instances * channel + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
+    return shared;
+}
+
+/// What a piece of a stage needs for itself.
 struct scratch {
     uint8_t *tables; ///< PBIT_BIT_SCRATCH
-    uint32_t *offsets[PBIT_BIT_TERMS];
-    uint8_t *view[PBIT_BIT_TERMS], *rows; ///< rows: of an instance of a view
+    uint8_t *rows;   ///< of an instance of a view
     struct pbit_bit_columns columns[PBIT_BIT_TERMS];
     uint8_t *sums[PBIT_BIT_TERMS], *pooled; ///< [group][sums_stride] and [group][pooled_stride], of numbers
     size_t sums_stride[PBIT_BIT_TERMS], pooled_stride;
     uint32_t *states; ///< of random numbers
-    uint16_t *random; ///< [image or instance][channel][channel_stride]
     int32_t *z;       ///< [channel][channel_stride]
 };
 
-/// Lays it out in `memory`, or counts.
 static struct scratch lay_scratch(const struct pbit_engine *engine,
                                   const struct pbit_engine_operation *neuron, size_t instances,
                                   struct pbit_engine_memory *memory)
 {
     const struct pbit_bit_operation *bits = &neuron->bits;
     uint32_t group = engine->bits->group, channels = neuron->output.channels;
-    size_t stride = channel_stride(bits->grid);
     struct scratch scratch = {.tables = pbit_engine_take(memory, PBIT_BIT_SCRATCH)};
     size_t rows = 0, number = sizeof(uint16_t);
     for (uint32_t t = 0; t < bits->terms; t++) {
         const struct pbit_engine_operation *conv = &engine->operations[bits->term[t]];
-        const struct pbit_bit_view *view = &conv->bits.view;
-        struct planes planes = lay_view(view, instances);
         if (conv->bits.identity)
             continue;
         number = size_of_sum(conv);
-        rows = area_of(view->grid) > rows ? area_of(view->grid) : rows;
+        rows = area_of(conv->bits.view.grid) > rows ? area_of(conv->bits.view.grid) : rows;
         scratch.columns[t] = columns_of(engine, conv, instances);
         scratch.sums_stride[t] = sums_stride(&scratch.columns[t], instances);
-        scratch.offsets[t] = pbit_engine_take(memory, conv->bits.conv.steps * sizeof(uint32_t));
-        if (!view->direct)
-            scratch.view[t] = pbit_engine_take(
-                memory, planes_bytes(&planes, view->phases * pbit_bit_view_planes(
-                                                                 view, conv->operation.window.kernel_x)));
         scratch.sums[t] = pbit_engine_take(memory, group * scratch.sums_stride[t] * number);
     }
     scratch.rows = pbit_engine_take(memory, rows + PBIT_BIT_OVERRUN);
@@ -124,9 +142,8 @@ static struct scratch lay_scratch(const struct pbit_engine *engine,
     scratch.states = pbit_engine_take(
         memory, (engine->bits->streams * (size_t)PBIT_BIT_PIXELS * channels + PBIT_BIT_OVERRUN) *
                     sizeof(*scratch.states));
-    scratch.random =
-        pbit_engine_take(memory, (instances * channels * stride + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
-    scratch.z = pbit_engine_take(memory, (channels * stride + PBIT_BIT_OVERRUN) * sizeof(int32_t));
+    scratch.z = pbit_engine_take(memory, (channels * channel_stride(bits->grid) + PBIT_BIT_OVERRUN) *
+                                             sizeof(int32_t));
     return scratch;
 }
 
@@ -155,9 +172,14 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         struct planes planes = lay_planes(bits->grid, PBIT_ENGINE_INSTANCES, PBIT_BIT_GAP);
         bits->planes = planes_end;
         planes_end += pbit_engine_round_up(planes_bytes(&planes, plane_count(operation)));
-        struct pbit_engine_memory counted = {NULL, 0};
-        lay_scratch(engine, operation, PBIT_ENGINE_INSTANCES, &counted);
-        most = counted.used > most ? counted.used : most;
+        struct pbit_engine_memory shared = {NULL, 0};
+        lay_shared(engine, operation, PBIT_ENGINE_INSTANCES, &shared);
+        most = shared.used > most ? shared.used : most;
+        for (size_t instances = 1; instances <= PBIT_ENGINE_INSTANCES; instances++) { // few may need more
+            struct pbit_engine_memory own = {NULL, 0};
+            lay_scratch(engine, operation, instances, &own);
+            engine->scratch_bytes = own.used > engine->scratch_bytes ? own.used : engine->scratch_bytes;
+        }
     }
     for (uint32_t i = 0; i < plan->operations; i++) {
         struct pbit_engine_operation *operation = &engine->operations[i];
@@ -174,7 +196,7 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         }
     }
     for (uint32_t i = 0; i < plan->operations; i++)
-        engine->operations[i].bits.scratch = planes_end;
+        engine->operations[i].bits.shared = planes_end;
     return planes_end + most + PBIT_ENGINE_ALIGNMENT;
 }
 
@@ -260,100 +282,142 @@ static void show_plane(const struct viewing *viewing, uint32_t phase, uint32_t t
     }
 }
 
-static void make_view(const struct viewing *viewing, const struct planes *source, const struct planes *to)
+/// The piece's planes of a view; those where channels of several taps are merged go with the first.
+static void make_view(const struct viewing *viewing, const struct pbit_piece *piece,
+                      const struct planes *source, const struct planes *to)
 {
     const struct pbit_bit_view *view = &viewing->conv->bits.view;
     uint32_t taps = viewing->conv->operation.window.kernel_x, planes = pbit_bit_view_planes(view, taps);
+    struct pbit_range range = pbit_piece_range(piece, taps * view->full);
     uint8_t *out = to->first;
     for (uint32_t phase = 0; phase < view->phases; phase++) {
         for (uint32_t plane = 0; plane < planes; plane++, out += to->stride) {
             int merged = plane >= taps * view->full;
+            if (merged ? piece->index != 0 : plane < range.first || plane >= range.end)
+                continue;
             memset(out - to->gap, 0, merged ? to->stride : to->gap);
             if (!merged)
                 show_plane(viewing, phase, plane / view->full,
                            source->first + plane % view->full * source->stride, NULL, out);
         }
-        for (uint32_t i = 0; i < view->piece_count; i++)
+        for (uint32_t i = 0; piece->index == 0 && i < view->piece_count; i++)
             show_plane(viewing, phase, view->piece[i].tap, source->first + view->full * source->stride,
                        view->piece[i].map, out - (view->merged - view->piece[i].plane) * to->stride);
     }
-    memset(out - to->gap, 0, to->gap + PBIT_BIT_OVERRUN);
+    if (piece->index == 0)
+        memset(out - to->gap, 0, to->gap + PBIT_BIT_OVERRUN);
 }
 
-/// A stage at work.
+/// A part of a stage: some blocks of channels, in some instances, or in some pixels of one.
+struct tile {
+    struct pbit_range blocks, instances, pixels;
+};
+
+/// A piece of a stage at work.
 struct stage {
     const struct pbit_block *block;
     const struct pbit_engine_operation *neuron;
     const struct pbit_bit_kernels *kernels;
+    const struct pbit_piece *piece;
+    struct shared shared;
     struct scratch scratch;
     struct planes out, in[PBIT_BIT_TERMS];
+    struct tile tile;
     size_t instances;
     uint32_t group;
     int independent; ///< iid: random numbers by instance, else by image
     uint32_t order[PBIT_ENGINE_INSTANCES];
 };
 
-/// The planes from which the CONV reads, and where the columns of its tables lie from their first zeros on.
-static struct planes prepare_view(const struct stage *stage, uint32_t t)
+/// The planes from which a CONV reads.
+static struct planes planes_in(const struct stage *stage, uint32_t t)
+{
+    const struct pbit_block *block = stage->block;
+    const struct pbit_engine_operation *conv = &block->engine->operations[stage->neuron->bits.term[t]];
+    if (conv->bits.identity || conv->bits.view.direct)
+        return planes_of(&block->engine->operations[conv->bits.source], stage->instances, block->bits);
+    struct planes view = lay_view(&conv->bits.view, stage->instances);
+    view.first = stage->shared.view[t] + view.gap;
+    return view;
+}
+
+/// Makes these planes, and finds where the columns of the tables lie from their first zeros on.
+static void prepare_view(const struct stage *stage, uint32_t t)
 {
     const struct pbit_block *block = stage->block;
     const struct pbit_engine_operation *conv = &block->engine->operations[stage->neuron->bits.term[t]];
     const struct pbit_engine_operation *source = &block->engine->operations[conv->bits.source];
-    struct planes planes = planes_of(source, stage->instances, block->bits);
+    const struct planes planes = planes_of(source, stage->instances, block->bits), in = stage->in[t];
     if (!conv->bits.identity && !conv->bits.view.direct) {
         const struct viewing viewing = {stage->kernels, conv, stage->instances, stage->scratch.rows};
-        struct planes view = lay_view(&conv->bits.view, stage->instances);
-        view.first = stage->scratch.view[t] + view.gap;
-        make_view(&viewing, &planes, &view);
-        planes = view;
+        make_view(&viewing, stage->piece, &planes, &in);
     }
-    for (uint32_t s = 0; s < conv->bits.conv.steps; s++)
-        stage->scratch.offsets[t][s] =
-            (uint32_t)((int64_t)(conv->bits.step[s].plane * planes.stride + planes.gap) +
-                       conv->bits.step[s].column);
-    return planes;
+    for (uint32_t s = 0; stage->piece->index == 0 && s < conv->bits.conv.steps; s++)
+        stage->shared.offsets[t][s] =
+            (uint32_t)((int64_t)(conv->bits.step[s].plane * in.stride + in.gap) + conv->bits.step[s].column);
 }
 
-/// Random numbers of an image, or of one pass of it.
-static void prepare_random(const struct stage *stage, size_t image, uint32_t pass, uint16_t *random)
+/// Random numbers of an image, or of one pass of it: some of the parts that are streams.
+static void prepare_random(const struct stage *stage, size_t image, uint32_t pass,
+                           const struct pbit_range *parts, uint16_t *random)
 {
-    const struct pbit_tensor *output = &stage->neuron->output;
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    uint32_t channels = stage->neuron->output.channels;
+    size_t first = parts->first * bits->part, end = parts->end * bits->part, all = area_of(bits->grid);
     struct pbit_lanes lanes;
     pbit_lanes_seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
                     stage->neuron->operation.layer, pass);
-    const struct pbit_bit_random layer = {.pixels = area_of(stage->neuron->bits.grid),
-                                          .part = stage->neuron->bits.part,
-                                          .stride = channel_stride(stage->neuron->bits.grid),
-                                          .channels = output->channels,
+    pbit_lanes_skip(&lanes, stage->block->engine->jump, (uint64_t)first / PBIT_LANES * channels);
+    const struct pbit_bit_random layer = {.pixels = (end < all ? end : all) - first,
+                                          .part = bits->part,
+                                          .stride = channel_stride(bits->grid),
+                                          .channels = channels,
                                           .buffer = stage->scratch.states,
-                                          .jump = stage->neuron->bits.jump};
-    stage->kernels->random(&layer, &lanes, random);
+                                          .jump = bits->jump};
+    stage->kernels->random(&layer, &lanes, random + first);
 }
 
 static void prepare_all_random(const struct stage *stage)
 {
     const struct pbit_block *block = stage->block;
-    uint16_t *random = stage->scratch.random;
-    size_t step = stage->neuron->output.channels * channel_stride(stage->neuron->bits.grid);
-    if (stage->neuron->bits.share == 1)
-        return;
-    for (size_t i = 0; i < (stage->independent ? stage->instances : block->images); i++, random += step)
-        if (stage->independent)
-            prepare_random(stage, i / block->passes, block->first_pass + (uint32_t)(i % block->passes) + 1,
-                           random);
-        else
-            prepare_random(stage, i, 0, random);
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    size_t step = stage->neuron->output.channels * channel_stride(bits->grid),
+           parts = (area_of(bits->grid) + bits->part - 1) / bits->part,
+           count = stage->independent ? stage->instances : block->images;
+    struct pbit_range range = pbit_piece_range(stage->piece, count * parts);
+    struct pbit_rows rows;
+    while (pbit_next_rows(&range, (uint32_t)parts, &rows)) {
+        const struct pbit_range some = {rows.first, rows.end};
+        size_t image = stage->independent ? rows.instance / block->passes : rows.instance;
+        uint32_t pass =
+            stage->independent ? block->first_pass + (uint32_t)(rows.instance % block->passes) + 1 : 0;
+        prepare_random(stage, image, pass, &some, stage->shared.random + rows.instance * step);
+    }
 }
 
-/// The sums of a block of channels, in all instances.
+/// The CONV's pixels for those of the tile.
+static struct pbit_range conv_pixels(const struct stage *stage, const struct pbit_engine_operation *conv)
+{
+    size_t width = stage->neuron->output.width, line = 2 * (size_t)conv->output.width;
+    struct pbit_range pixels = stage->tile.pixels;
+    if (stage->neuron->bits.pooled)
+        pixels = (struct pbit_range){pixels.first / width * line, pixels.end / width * line};
+    return pixels;
+}
+
+/// The sums of a block of channels in the tile.
 static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
 {
-    const struct pbit_bit_operation *conv =
-        &stage->block->engine->operations[stage->neuron->bits.term[t]].bits;
+    const struct pbit_engine_operation *conv = &stage->block->engine->operations[stage->neuron->bits.term[t]];
     const struct planes *in = &stage->in[t];
-    stage->kernels->convolve(&conv->conv, block, stage->scratch.offsets[t], in->first - in->gap,
-                             &stage->scratch.columns[t], stage->scratch.tables, stage->scratch.sums[t],
-                             stage->scratch.sums_stride[t]);
+    struct pbit_range pixels = conv_pixels(stage, conv);
+    struct pbit_bit_columns columns = stage->scratch.columns[t];
+    if (stage->tile.instances.end - stage->tile.instances.first == 1)
+        columns.length = pixels.end - pixels.first;
+    stage->kernels->convolve(
+        &conv->bits.conv, block, stage->shared.offsets[t],
+        in->first - in->gap + pixels.first + stage->tile.instances.first * area_of(conv->bits.view.grid),
+        &columns, stage->scratch.tables, stage->scratch.sums[t], stage->scratch.sums_stride[t]);
 }
 
 static void pool_block(const struct stage *stage)
@@ -363,16 +427,22 @@ static void pool_block(const struct stage *stage)
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[0]];
     size_t number = size_of_sum(conv);
     for (uint32_t j = 0; j < stage->group; j++) {
-        const struct pbit_bit_pool pool = {.sums = stage->scratch.sums[0] +
-                                                   j * stage->scratch.sums_stride[0] * number,
-                                           .wide = number == sizeof(int32_t),
-                                           .instances = stage->instances,
-                                           .pitch = stage->scratch.columns[0].out_pitch,
-                                           .line = conv->output.width,
-                                           .height = output->height,
-                                           .width = output->width};
+        const struct pbit_bit_pool pool = {
+            .sums = stage->scratch.sums[0] + j * stage->scratch.sums_stride[0] * number,
+            .wide = number == sizeof(int32_t),
+            .instances = stage->tile.instances.end - stage->tile.instances.first,
+            .pitch = stage->scratch.columns[0].out_pitch,
+            .line = conv->output.width,
+            .height = (uint32_t)((stage->tile.pixels.end - stage->tile.pixels.first) / output->width),
+            .width = output->width};
         stage->kernels->pool(&pool, stage->scratch.pooled + j * stage->scratch.pooled_stride * number);
     }
+}
+
+/// Where the tile begins among the pixels of all instances.
+static size_t first_pixel(const struct stage *stage)
+{
+    return stage->tile.instances.first * area_of(stage->neuron->bits.grid) + stage->tile.pixels.first;
 }
 
 /// Adds a term, as of the first block of channels.
@@ -382,7 +452,7 @@ static void describe_term(const struct stage *stage, uint32_t t, struct pbit_bit
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[t]];
     if (conv->bits.identity)
         draw->residual = (struct pbit_bit_residual){
-            .planes = stage->in[t].first,
+            .planes = stage->in[t].first + first_pixel(stage),
             .stride = stage->in[t].stride,
             .levels = stage->block->engine->operations[conv->bits.source].bits.share == 1,
             .shift = conv->operation.shift,
@@ -403,7 +473,7 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
     const struct pbit_block *block = stage->block;
     struct pbit_bit_draw draw = {.instances = count,
-                                 .count = area_of(bits->grid),
+                                 .count = stage->tile.pixels.end - stage->tile.pixels.first,
                                  .stride = channel_stride(bits->grid),
                                  .levels = bits->share == 1,
                                  .plane_stride = stage->out.stride};
@@ -419,7 +489,8 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
     draw.order = stage->order + first;
     draw.random_shared = stage->independent ? 1 : block->passes;
     draw.random_pitch = stage->neuron->output.channels * draw.stride;
-    draw.random = stage->scratch.random + first / draw.random_shared * draw.random_pitch;
+    draw.random =
+        stage->shared.random + first / draw.random_shared * draw.random_pitch + stage->tile.pixels.first;
     return draw;
 }
 
@@ -439,45 +510,47 @@ static void draw_block(const struct stage *stage, const struct pbit_bit_draw *al
         draw.residual.planes += k / (draw.residual.levels ? 1 : stage->group) * draw.residual.stride;
         draw.residual.channel += k;
     }
-    stage->kernels->draw(&draw, stage->out.first + k / share * stage->out.stride + first * draw.count);
+    stage->kernels->draw(&draw, stage->out.first + k / share * stage->out.stride +
+                                    first * area_of(stage->neuron->bits.grid) + stage->tile.pixels.first);
 }
 
-static void run_terms(struct stage *stage)
+static void run_terms(const struct stage *stage)
 {
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    uint32_t channels = stage->neuron->output.channels;
-    for (uint32_t t = 0; t < bits->terms; t++)
-        stage->in[t] = prepare_view(stage, t);
-    prepare_all_random(stage);
-    struct pbit_bit_draw draw = begin_draw(stage, 0, stage->instances);
+    const struct tile *tile = &stage->tile;
+    struct pbit_bit_draw draw =
+        begin_draw(stage, tile->instances.first, tile->instances.end - tile->instances.first);
     for (uint32_t t = 0; t < bits->terms; t++)
         describe_term(stage, t, &draw);
-    for (uint32_t first = 0; first < channels; first += stage->group) {
+    for (uint32_t block = (uint32_t)tile->blocks.first; block < tile->blocks.end; block++) {
         for (uint32_t t = 0; t < bits->terms; t++)
             if (!stage->block->engine->operations[bits->term[t]].bits.identity)
-                sum_term(stage, t, first / stage->group);
+                sum_term(stage, t, block);
         if (bits->pooled)
             pool_block(stage);
-        draw_block(stage, &draw, first, 0);
+        draw_block(stage, &draw, block * stage->group, tile->instances.first);
     }
 }
 
 /// Reads z as other operations left it.
-static void run_fixed(struct stage *stage)
+static void run_fixed(const struct stage *stage)
 {
     const struct pbit_block *block = stage->block;
     const struct pbit_engine_operation *neuron = stage->neuron;
-    const struct pbit_tensor *output = &neuron->output;
+    const struct tile *tile = &stage->tile;
+    uint32_t channels = neuron->output.channels;
     int same = !block->engine->tensor_random[neuron->input_index]; // in all passes
     size_t stride = channel_stride(neuron->bits.grid);
-    prepare_all_random(stage);
-    for (size_t first = 0, shared = same ? block->passes : 1; first < stage->instances; first += shared) {
-        stage->kernels->transpose(
-            (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first),
-            area_of(neuron->bits.grid), output->channels, stride, stage->scratch.z);
-        struct pbit_bit_draw draw = begin_draw(stage, first, shared);
+    for (size_t first = tile->instances.first, count; first < tile->instances.end; first += count) {
+        size_t left = tile->instances.end - first;
+        count = !same ? 1 : left < block->passes ? left : block->passes;
+        const int32_t *in =
+            (const int32_t *)pbit_block_tensor(block, neuron->input_index, &neuron->input, first);
+        stage->kernels->transpose(in + tile->pixels.first * channels, tile->pixels.end - tile->pixels.first,
+                                  channels, stride, stage->scratch.z);
+        struct pbit_bit_draw draw = begin_draw(stage, first, count);
         draw.z = stage->scratch.z;
-        for (uint32_t k = 0; k < output->channels; k += stage->group)
+        for (uint32_t k = 0; k < channels; k += stage->group)
             draw_block(stage, &draw, k, first);
     }
 }
@@ -495,39 +568,125 @@ static void write_levels(const struct stage *stage, size_t instance)
         pbit_bit_spread(planes, stride, pixels, neuron->output.channels, neuron->bits.share, out);
 }
 
-void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
+/// How many vectors of columns the largest piece looks up for a table, where it has blocks of channels, or
+/// where it has all of them in a share of the columns. To make a table takes as long as some vectors.
+static int blocks_are_better(const struct stage *stage, size_t blocks, size_t shares)
+{
+    enum { TABLE_VECTORS = 2 };
+    size_t pieces = stage->piece->pieces, vector = stage->kernels->columns;
+    const struct pbit_engine_operation *conv = &stage->block->engine->operations[stage->neuron->bits.term[0]];
+    size_t vectors = (stage->instances * conv->output.height * conv->output.width + vector - 1) / vector,
+           by_blocks = (blocks + pieces - 1) / pieces * (TABLE_VECTORS + vectors);
+    shares = shares < pieces ? shares : pieces;
+    return by_blocks <= blocks * (TABLE_VECTORS + (vectors + shares - 1) / shares);
+}
+
+/// Pixels of one instance that can be a piece: random numbers are 32 at a time, pools make whole rows.
+static size_t pixel_unit(const struct stage *stage)
+{
+    size_t unit = PBIT_BIT_PIXELS;
+    while (stage->neuron->bits.pooled && unit % stage->neuron->output.width)
+        unit += PBIT_BIT_PIXELS;
+    return unit;
+}
+
+static struct tile choose_tile(const struct stage *stage)
+{
+    const struct pbit_piece *piece = stage->piece;
+    const struct pbit_block *block = stage->block;
+    size_t pixels = area_of(stage->neuron->bits.grid), unit = pixel_unit(stage),
+           blocks = (stage->neuron->output.channels + stage->group - 1) / stage->group,
+           passes = block->images == 1 ? 1 : block->passes, // of an instance's share
+        shares = stage->instances == 1 ? (pixels + unit - 1) / unit : stage->instances / passes;
+    struct tile tile = {{0, blocks}, {0, stage->instances}, {0, pixels}};
+    if (stage->instances >= stage->neuron->bits.from && blocks_are_better(stage, blocks, shares)) {
+        tile.blocks = pbit_piece_range(piece, blocks);
+        return tile;
+    }
+    struct pbit_range range = pbit_piece_range(piece, shares);
+    if (stage->instances == 1)
+        tile.pixels = (struct pbit_range){range.first * unit < pixels ? range.first * unit : pixels,
+                                          range.end * unit < pixels ? range.end * unit : pixels};
+    else
+        tile.instances = (struct pbit_range){range.first * passes, range.end * passes};
+    if (range.first == range.end)
+        tile.blocks.end = 0;
+    return tile;
+}
+
+/// What pieces read of each other's work comes before: views, random numbers, and planes without bits.
+static void prepare_stage(const struct stage *stage)
+{
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    uint32_t planes = plane_count(stage->neuron);
+    struct pbit_range range = pbit_piece_range(stage->piece, planes);
+    if (stage->instances >= bits->from)
+        for (uint32_t t = 0; t < bits->terms; t++)
+            prepare_view(stage, t);
+    if (bits->share == 1)
+        return;
+    for (size_t plane = range.first; plane < range.end; plane++) // with zeros around the bits
+        clear_plane(&stage->out, (uint32_t)plane, plane + 1 == planes);
+    prepare_all_random(stage);
+}
+
+static int makes_levels(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
+{
+    return block->images * block->passes < neuron->bits.levels_below &&
+           block->engine->tensor_random[neuron->operation.output];
+}
+
+enum { PREPARE, WORK, LEVELS }; // the phases of a stage
+
+uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
+{
+    return makes_levels(block, neuron) ? LEVELS + 1 : WORK + 1;
+}
+
+void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
+                    const struct pbit_piece *piece)
 {
     const struct pbit_engine *engine = block->engine;
     const struct pbit_bit_operation *bits = &neuron->bits;
-    struct pbit_engine_memory memory = {block->bits + bits->scratch, 0};
+    struct pbit_engine_memory memory = {block->bits + bits->shared, 0}, own = {piece->scratch, 0};
     struct stage stage = {.block = block,
                           .neuron = neuron,
                           .kernels = engine->bits,
+                          .piece = piece,
                           .instances = block->images * block->passes,
                           .group = engine->bits->group,
                           .independent = block->sampler == PBIT_SAMPLER_IID};
-    stage.scratch = lay_scratch(engine, neuron, stage.instances, &memory);
+    stage.tile = choose_tile(&stage);
+    stage.shared = lay_shared(engine, neuron, stage.instances, &memory);
+    size_t tile_instances = stage.tile.instances.end - stage.tile.instances.first;
+    stage.scratch = lay_scratch(engine, neuron, tile_instances ? tile_instances : 1, &own);
     for (size_t i = 0; i < stage.instances && !stage.independent; i++)
         stage.order[i] = pbit_sample_order(block->first_pass + (uint32_t)(i % block->passes));
     stage.out = planes_of(neuron, stage.instances, block->bits);
-    uint32_t planes = bits->share == 1 ? 0 : plane_count(neuron); // with zeros around the bits
-    for (uint32_t plane = 0; plane < planes; plane++)
-        clear_plane(&stage.out, plane, plane + 1 == planes);
-    if (stage.instances >= bits->from)
+    for (uint32_t t = 0; t < bits->terms; t++)
+        stage.in[t] = planes_in(&stage, t);
+    struct pbit_range range = pbit_piece_range(piece, stage.instances);
+    if (piece->phase == PREPARE)
+        prepare_stage(&stage);
+    else if (piece->phase == LEVELS)
+        for (size_t i = range.first; i < range.end; i++)
+            write_levels(&stage, i);
+    else if (stage.tile.blocks.first == stage.tile.blocks.end)
+        return; // fewer shares than pieces
+    else if (stage.instances >= bits->from)
         run_terms(&stage);
     else
         run_fixed(&stage);
-    if (stage.instances < bits->levels_below && engine->tensor_random[neuron->operation.output])
-        for (size_t i = 0; i < stage.instances; i++)
-            write_levels(&stage, i);
 }
 
 void pbit_bit_prepare(const struct pbit_block *block)
 {
     size_t instances = block->images * block->passes;
+    struct pbit_piece piece = {.index = 0, .pieces = 1, .scratch = block->scratch};
     for (uint32_t i = 0; block->on_bits && i < block->engine->model.first_random; i++) {
         const struct pbit_engine_operation *operation = &block->engine->operations[i];
         if (operation->bits.stage && instances >= operation->bits.planes_from)
-            pbit_bit_stage(block, operation);
+            for (piece.phase = 0; piece.phase < pbit_bit_phases(block, operation); piece.phase++)
+                pbit_bit_stage(block, operation, &piece);
     }
 }

@@ -74,7 +74,8 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
 }
 
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                      size_t instances, const int32_t *multipliers, uint8_t *scratch)
+                      size_t instances, const int32_t *multipliers, const struct pbit_piece *piece,
+                      uint8_t *scratch)
 {
     const struct pbit_dense_rows *dense = &operation->dense;
     const struct pbit_engine_kernels *kernels = block->engine->kernels;
@@ -85,9 +86,11 @@ void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_o
     for (size_t i = 0; i < instances; i += passes, lists += lists_length(dense, passes))
         kernels->list(dense->inputs, pbit_block_tensor(block, operation->input_index, &operation->input, i),
                       block->engine->tensors_bytes, passes, masks, lists, &listed[i / passes]);
-    for (uint32_t pair = 0; 2 * pair < block_count(dense); pair++) // whose weights stay in cache
+    struct pbit_range pairs = pbit_piece_range(piece, (block_count(dense) + 1) / 2);
+    for (size_t pair = pairs.first; pair < pairs.end; pair++) // whose weights stay in cache
         for (size_t i = 0; i < instances; i += passes)
-            kernels->dense(dense, pair, &listed[i / passes], multipliers, operation->operation.shift,
-                           operation->conv.constants, (int32_t *)pbit_block_output(block, operation, i),
+            kernels->dense(dense, (uint32_t)pair, &listed[i / passes], multipliers,
+                           operation->operation.shift, operation->conv.constants,
+                           (int32_t *)pbit_block_output(block, operation, i),
                            block->engine->tensors_bytes / sizeof(int32_t));
 }

@@ -175,9 +175,24 @@ void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model
         operation->neuron.start = NULL;
 }
 
-/// Draws for the passes of one image, or for one pass, from `instance` on; they share random numbers.
+/// Steps of the lanes that draw a layer.
+static uint32_t count_steps(const struct pbit_engine_operation *operation)
+{
+    return (uint32_t)((pbit_tensor_elements(&operation->output) + PBIT_LANES - 1) / PBIT_LANES);
+}
+
+/// The neurons of some steps of the lanes.
+static struct pbit_range find_neurons(const struct pbit_engine_operation *operation,
+                                      const struct pbit_rows *steps)
+{
+    size_t all = pbit_tensor_elements(&operation->output), end = (size_t)steps->end * PBIT_LANES;
+    return (struct pbit_range){(size_t)steps->first * PBIT_LANES, end < all ? end : all};
+}
+
+/// Draws some neurons for the passes of one image, or for one pass, from `instance` on; they share random
+/// numbers.
 static void draw_passes(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                        size_t instance, uint32_t passes)
+                        const struct pbit_rows *steps, size_t instance, uint32_t passes, uint8_t *scratch)
 {
     enum { PIECE = PBIT_NEURON_SCRATCH / sizeof(uint16_t) };
     const struct pbit_engine_kernels *kernels = block->engine->kernels;
@@ -187,7 +202,8 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
     uint32_t pass = block->first_pass + (uint32_t)(instance % block->passes), order[PBIT_ENGINE_INSTANCES];
     for (uint32_t i = 0; i < passes; i++)
         order[i] = independent ? 0 : pbit_sample_order(pass + i);
-    uint16_t *random = (uint16_t *)block->scratch;
+    uint16_t *random = (uint16_t *)scratch;
+    struct pbit_range neurons = find_neurons(operation, steps);
     struct pbit_lanes lanes;
     struct pbit_neuron_run run = {
         .levels = pbit_tensor_levels(&operation->output, block->draws),
@@ -198,19 +214,21 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
         .order = order,
         .random = random,
         .lanes = independent && !multibit ? &lanes : NULL,
-        .in = (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance),
+        .in = (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance) +
+              neurons.first,
         .in_stride = block->engine->tensor_random[operation->input_index]
                          ? block->engine->tensors_bytes / sizeof(int32_t)
                          : 0,
-        .out = pbit_block_output(block, operation, instance),
+        .out = pbit_block_output(block, operation, instance) + neurons.first,
         .out_stride = block->engine->tensors_bytes};
     int any = !midpoint && (!multibit || neuron->amplitude != 0);
-    if (any)
+    if (any) {
         kernels->seed(&lanes, block->options->seed, block->first_image + instance / block->passes,
                       neuron->layer, independent ? pass + 1 : 0);
-    else
+        pbit_lanes_skip(&lanes, block->engine->jump, (uint64_t)steps->first * (run.lanes ? run.levels : 1));
+    } else
         memset(random, 0, PBIT_NEURON_SCRATCH);
-    for (size_t left = pbit_tensor_elements(&operation->output); left > 0; left -= run.count) {
+    for (size_t left = neurons.end - neurons.first; left > 0; left -= run.count) {
         run.count = left < PIECE ? left : PIECE;
         if (any && !run.lanes)
             kernels->random(&lanes, run.count, random);
@@ -221,26 +239,36 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
 }
 
 static void draw_by_reference(const struct pbit_block *block, const struct pbit_engine_operation *operation,
-                              size_t instance)
+                              const struct pbit_rows *steps, size_t instance)
 {
     const struct pbit_draw draw = {.seed = block->options->seed,
                                    .image = block->first_image + instance / block->passes,
                                    .sample = block->first_pass + (uint32_t)(instance % block->passes),
                                    .levels = pbit_tensor_levels(&operation->output, block->draws),
                                    .sampler = block->sampler};
-    pbit_neuron(
-        &block->engine->model, &operation->operation, &operation->output, &draw,
-        (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance),
-        pbit_block_output(block, operation, instance));
+    const struct pbit_operation *neuron = &operation->operation;
+    int many = draw.sampler == PBIT_SAMPLER_IID && neuron->neuron != PBIT_NEURON_MULTIBIT;
+    struct pbit_range neurons = find_neurons(operation, steps);
+    struct pbit_neuron_state state;
+    pbit_neuron_begin(&state, neuron, &draw);
+    pbit_lanes_skip(&state.lanes, block->engine->jump, (uint64_t)steps->first * (many ? draw.levels : 1));
+    pbit_neuron_continue(
+        &block->engine->model, neuron, &draw, &state, neurons.end - neurons.first,
+        (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance) +
+            neurons.first,
+        pbit_block_output(block, operation, instance) + neurons.first);
 }
 
-void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation)
+void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                     const struct pbit_piece *piece)
 {
-    uint32_t passes = block->sampler == PBIT_SAMPLER_IID ? 1 : block->passes;
-    size_t instances = block->images * block->passes;
-    for (size_t i = 0; i < instances; i += operation->packed ? passes : 1)
+    uint32_t together = block->sampler == PBIT_SAMPLER_IID || !operation->packed ? 1 : block->passes;
+    size_t groups = block->images * block->passes / together;
+    struct pbit_range range = pbit_piece_range(piece, groups * count_steps(operation));
+    struct pbit_rows steps;
+    while (pbit_next_rows(&range, count_steps(operation), &steps))
         if (operation->packed)
-            draw_passes(block, operation, i, passes);
+            draw_passes(block, operation, &steps, steps.instance * together, together, piece->scratch);
         else
-            draw_by_reference(block, operation, i);
+            draw_by_reference(block, operation, &steps, steps.instance);
 }

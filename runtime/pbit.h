@@ -1,6 +1,6 @@
-// libpbit: runs .pbit files. C11, no dependency, no allocation, no stdio, no global state: every function may
-// be called from any number of threads at once as long as they do not share a workspace. The bytes of the
-// file and every rounding are defined in FORMAT.md.
+// libpbit: runs .pbit files. C11, no dependency, no allocation, no stdio, no global state, no threads of its
+// own: every function may be called from any number of threads at once as long as they do not share a
+// workspace. The bytes of the file and every rounding are defined in FORMAT.md.
 #ifndef PBIT_H
 #define PBIT_H
 
@@ -39,6 +39,7 @@ enum {
     PBIT_SAMPLES_LIMIT = 65535, ///< largest T of the format
     PBIT_LANES = 32,            ///< W, lanes of a layer's random number bank
 };
+#define PBIT_WHOLE UINT32_MAX ///< all pieces of a stage, see pbit_options.share
 
 /// How the u of one neuron's m*T draws lie (FORMAT.md, "Sampling").
 enum pbit_sampler {
@@ -83,7 +84,7 @@ struct pbit_port {
     int channels_last;        ///< the ONNX tensor is H x W x C
     int softmax, log_softmax; ///< outputs: the ONNX model applies Softmax or LogSoftmax to all elements of
                               ///< this output, which is left to the caller; their order stays
-    float scale; ///< outputs: value of one unit
+    float scale;              ///< outputs: value of one unit
 };
 
 PBIT_API struct pbit_port pbit_model_input(const struct pbit_model *model, uint32_t index);
@@ -148,6 +149,19 @@ struct pbit_options {
     /// measurements. done_by: the operation whose call did the work, mostly itself. instruction: what a CONV
     /// multiplied with, "" where the compiler chose; NULL for other operations. May be NULL.
     void (*after_operation)(void *state, uint32_t operation, uint32_t done_by, const char *instruction);
+    /// Threads, with the calling one, among which pbit_engine_run shares the work of each operation that is
+    /// large enough; no bit depends on it. 0, 1: it works alone, as it does where `observe` or
+    /// `after_operation` are there. More: `share` must be there.
+    uint32_t threads;
+    /// A parallel loop of the caller's: calls work(job, stage, piece) once for every stage below `stages` and
+    /// every piece below `pieces`, which is at most `threads`; those of a stage at the same time where it
+    /// can, but none before all of the stage before have returned and what they wrote can be read. Returns
+    /// when all have. Where piece i always runs on the same thread, its caches have the weights. From stage
+    /// to stage should take well below a microsecond; where it does not pay, the caller may call
+    /// work(job, stage, PBIT_WHOLE) instead, once for every stage. cost: picoseconds that one thread takes
+    /// for what is shared, about; the same in every run of as many images with the same m and T.
+    void (*share)(void *state, uint64_t cost, uint32_t stages, uint32_t pieces,
+                  void (*work)(const void *job, uint32_t stage, uint32_t piece), const void *job);
 };
 
 /// Bytes of workspace that pbit_run needs, whatever m and T.
@@ -185,8 +199,10 @@ PBIT_API size_t pbit_engine_bytes(const struct pbit_model *model, enum pbit_cpu 
 PBIT_API enum pbit_status pbit_engine_create(const struct pbit_model *model, enum pbit_cpu cpu, void *memory,
                                              size_t bytes, const struct pbit_engine **engine);
 
-/// Bytes of workspace that pbit_engine_run needs for `images` images at a time.
-PBIT_API size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images);
+/// Bytes of workspace that pbit_engine_run needs for `images` images at a time, with `threads` as in
+/// pbit_options.
+PBIT_API size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images,
+                                            uint32_t threads);
 
 /// pbit_run for images options->image, options->image + 1, ... at once, some passes at a time, so that a
 /// weight is fetched once for all of them. inputs[image * inputs of the model + i], sums[image * outputs of

@@ -57,11 +57,15 @@ static size_t image_pieces(const struct pbitc_bench_cell *cell)
     return (cell->batch + PBITC_IMAGES_AT_ONCE - 1) / PBITC_IMAGES_AT_ONCE;
 }
 
-/// With fewer images than threads can take, these share the passes.
-static uint32_t pass_pieces(const struct pbitc_bench *bench, const struct pbitc_bench_cell *cell)
+/// With fewer pieces than threads, these share the layers of each piece instead.
+static bool shares_layers(const struct pbitc_bench *bench, const struct pbitc_bench_cell *cell)
 {
-    size_t shares = (size_t)bench->threads / image_pieces(cell);
-    return shares < 1 ? 1 : shares > cell->samples ? cell->samples : (uint32_t)shares;
+    return image_pieces(cell) < (size_t)bench->threads;
+}
+
+static uint32_t threads_of_run(const struct pbitc_bench *bench, const struct pbitc_bench_cell *cell)
+{
+    return shares_layers(bench, cell) ? (uint32_t)bench->threads : 1;
 }
 
 // ---- memory
@@ -114,7 +118,8 @@ static bool make_memory(struct measurement *measurement)
 {
     const struct pbitc_bench *bench = measurement->bench;
     for (size_t i = 0; i < bench->cell_count; i++) {
-        size_t bytes = pbit_engine_workspace_bytes(measurement->engine.engine, at_once(&bench->cells[i]));
+        size_t bytes = pbit_engine_workspace_bytes(measurement->engine.engine, at_once(&bench->cells[i]),
+                                                   threads_of_run(bench, &bench->cells[i]));
         if (bytes > measurement->workspace_bytes)
             measurement->workspace_bytes = bytes;
     }
@@ -169,22 +174,22 @@ static void run_piece(void *state, int64_t index, int number)
 {
     struct measurement *measurement = state;
     const struct pbitc_bench_cell *cell = measurement->cell;
-    uint32_t shares = pass_pieces(measurement->bench, cell), share = (uint32_t)index % shares;
-    size_t first = (size_t)index / shares * PBITC_IMAGES_AT_ONCE, count = cell->batch - first;
-    struct pbit_options options = {.first_sample = (uint32_t)((uint64_t)cell->samples * share / shares)};
-    options.samples = (uint32_t)((uint64_t)cell->samples * (share + 1) / shares) - options.first_sample;
+    size_t first = (size_t)index * PBITC_IMAGES_AT_ONCE, count = cell->batch - first;
     count = count < PBITC_IMAGES_AT_ONCE ? count : PBITC_IMAGES_AT_ONCE;
-    run_images(measurement, first, count, &measurement->workers[number], options);
+    run_images(measurement, first, count, &measurement->workers[number],
+               (struct pbit_options){.samples = cell->samples,
+                                     .threads = threads_of_run(measurement->bench, cell),
+                                     .share = pbitc_engine_share});
 }
 
 /// Seconds per image of some calls with all threads.
 static double time_calls(struct measurement *measurement, size_t calls)
 {
     const struct pbitc_bench_cell *cell = measurement->cell;
-    size_t work = image_pieces(cell) * pass_pieces(measurement->bench, cell);
+    int threads = shares_layers(measurement->bench, cell) ? 1 : measurement->bench->threads;
     double start = pbitc_clock_seconds();
     for (size_t i = 0; i < calls && !pbitc_interrupted(); i++)
-        pbitc_parallel_for(measurement->bench->threads, (int64_t)work, run_piece, measurement);
+        pbitc_parallel_for(threads, (int64_t)image_pieces(cell), run_piece, measurement);
     return (pbitc_clock_seconds() - start) / (double)(calls * cell->batch);
 }
 
@@ -280,11 +285,12 @@ static void conclude_cell(const struct measurement *measurement, size_t index)
     const struct pbit_model *model = measurement->bench->model;
     const struct record *record = &measurement->records[index];
     struct pbitc_bench_cell *cell = &measurement->bench->cells[index];
-    size_t work = image_pieces(cell) * pass_pieces(measurement->bench, cell),
-           busy = (size_t)measurement->bench->threads < work ? (size_t)measurement->bench->threads : work;
+    uint32_t threads = threads_of_run(measurement->bench, cell);
+    size_t busy = threads > 1 ? 1 : (size_t)measurement->bench->threads;
     cell->seconds = pbitc_median(record->whole, record->repetitions);
     cell->repetitions = record->repetitions;
-    cell->workspace_bytes = busy * pbit_engine_workspace_bytes(measurement->engine.engine, at_once(cell));
+    cell->workspace_bytes =
+        busy * pbit_engine_workspace_bytes(measurement->engine.engine, at_once(cell), threads);
     for (uint32_t i = 0; i < model->operation_count; i++) {
         struct pbit_layer layer = pbit_model_layer(model, i);
         cell->layers[i].seconds =

@@ -140,4 +140,14 @@ void pbitc_convert(enum pbitc_type to, void *output, enum pbitc_type from, const
 typedef void pbitc_work_function(void *state, int64_t index, int worker);
 void pbitc_parallel_for(int threads, int64_t count, pbitc_work_function *work, void *state);
 
+/// Calls work(state, stage, piece) for every stage below `stages` and every piece below `pieces`: those of a
+/// stage at the same time, each piece mostly on the same thread as before, and none before all of the stage
+/// before have returned. For stages of microseconds: how long calls of the same cost, stages and pieces take
+/// is compared with work(state, stage, PBITC_WHOLE) for every stage, which must do the same, and the better
+/// way is gone. Threads that are away do not hold up the others, but for the piece that they are in.
+#define PBITC_WHOLE UINT32_MAX
+typedef void pbitc_stage_function(void *state, uint32_t stage, uint32_t piece);
+void pbitc_parallel_stages(uint64_t cost, uint32_t stages, uint32_t pieces, pbitc_stage_function *work,
+                           void *state);
+
 #endif

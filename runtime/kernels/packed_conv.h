@@ -45,10 +45,11 @@ struct pbit_pixels {
     /// this line and the next one. For layers without factors.
     size_t line;
     const int64_t *lower_constants; ///< of the next line
+    uint32_t first_channel;         ///< a multiple of 2 * lanes
 };
 
-/// All output channels of some pixels; `count` is that of the outputs. multipliers: [channels] M_L, the
-/// outputs are `outputs` <= channels.
+/// Output channels from pixels->first_channel on of some pixels; `count` is that of the outputs. multipliers:
+/// [channels] M_L, the outputs are `outputs` <= channels.
 typedef void pbit_packed_conv_function(const struct pbit_packed_conv *conv, const int32_t *multipliers,
                                        uint32_t shift, uint32_t outputs, const struct pbit_pixels *pixels);
 

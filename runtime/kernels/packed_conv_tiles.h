@@ -137,8 +137,8 @@ typedef const struct sized_tile tile_table[2][2][3];
 static void convolve_tiles(tile_table tiles, const struct pbit_packed_conv *conv, const int32_t *multipliers,
                            uint32_t shift, uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    const int8_t *weights = conv->weights;
-    for (uint32_t channel = 0, vectors; channel < conv->channels; channel += vectors * LANES) {
+    const int8_t *weights = conv->weights + (size_t)pixels->first_channel * conv->words * 4;
+    for (uint32_t channel = pixels->first_channel, vectors; channel < outputs; channel += vectors * LANES) {
         vectors = conv->channels - channel >= 2 * LANES ? 2 : 1;
         const struct sized_tile *size = tiles[conv->factored][vectors - 1];
         for (uint32_t p = 0; p < pixels->count; p += size->pixels) {

@@ -101,7 +101,7 @@ static int compare_file(const char *path)
     void *memory = allocate(engine_bytes);
     if (pbit_engine_create(&run.model, pbit_cpu_present(), memory, engine_bytes, &run.engine) != PBIT_OK)
         return 1;
-    size_t fast = pbit_engine_workspace_bytes(run.engine, IMAGES), slow = pbit_workspace_bytes(&run.model);
+    size_t fast = pbit_engine_workspace_bytes(run.engine, IMAGES, 1), slow = pbit_workspace_bytes(&run.model);
     run.workspace_bytes = fast > slow ? fast : slow;
     run.workspace = allocate(run.workspace_bytes);
     make_ports(&run, &random);

@@ -4,10 +4,11 @@
 #include "tests/run_suite.h"
 #include "tests/runtime/random_program.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAMS = 300, NETWORKS = 240, OPERATIONS = 9, IMAGES = 11 };
+enum { MOST_THREADS = 5, PROGRAMS = 300, NETWORKS = 240, OPERATIONS = 9, IMAGES = 11 };
 
 struct engine_buffers {
     const struct pbit_engine *engine;
@@ -16,6 +17,63 @@ struct engine_buffers {
     const uint8_t *inputs[IMAGES * PBIT_PORTS_LIMIT];
     int64_t *sums[IMAGES * PBIT_PORTS_LIMIT];
 };
+
+typedef void work_function(const void *job, uint32_t stage, uint32_t piece);
+
+/// Pieces one after the other, the last first.
+static void share_in_turn(void *state, uint64_t cost, uint32_t stages, uint32_t pieces, work_function *work,
+                          const void *job)
+{
+    (void)state, (void)cost;
+    for (uint32_t stage = 0; stage < stages; stage++)
+        for (uint32_t i = pieces; i-- > 0;)
+            work(job, stage, i);
+}
+
+/// All pieces of a stage in one call.
+static void share_nothing(void *state, uint64_t cost, uint32_t stages, uint32_t pieces, work_function *work,
+                          const void *job)
+{
+    (void)state, (void)cost, (void)pieces;
+    for (uint32_t stage = 0; stage < stages; stage++)
+        work(job, stage, PBIT_WHOLE);
+}
+
+struct piece_thread {
+    work_function *work;
+    const void *job;
+    uint32_t stages, piece;
+    pthread_barrier_t *barrier;
+};
+
+static void *work_piece(void *state)
+{
+    const struct piece_thread *thread = state;
+    for (uint32_t stage = 0; stage < thread->stages; stage++) {
+        thread->work(thread->job, stage, thread->piece);
+        pthread_barrier_wait(thread->barrier);
+    }
+    return NULL;
+}
+
+/// A thread for each piece.
+static void share_among_threads(void *state, uint64_t cost, uint32_t stages, uint32_t pieces,
+                                work_function *work, const void *job)
+{
+    struct piece_thread threads[MOST_THREADS];
+    pthread_t ids[MOST_THREADS];
+    pthread_barrier_t barrier;
+    (void)state, (void)cost;
+    ck_assert_uint_le(pieces, MOST_THREADS);
+    pthread_barrier_init(&barrier, NULL, pieces);
+    for (uint32_t i = 0; i < pieces; i++) {
+        threads[i] = (struct piece_thread){work, job, stages, i, &barrier};
+        ck_assert_int_eq(pthread_create(&ids[i], NULL, work_piece, &threads[i]), 0);
+    }
+    for (uint32_t i = 0; i < pieces; i++)
+        pthread_join(ids[i], NULL);
+    pthread_barrier_destroy(&barrier);
+}
 
 /// Exactly as many bytes as asked for, 64-aligned, with the end where sanitizers see it.
 static void *aligned_bytes(size_t bytes)
@@ -36,7 +94,9 @@ static struct engine_buffers engine_create(const struct test_buffers *buffers, e
     ck_assert_int_eq(pbit_engine_create(model, cpu, made.memory, bytes - 1, &made.engine),
                      PBIT_ERROR_WORKSPACE);
     ck_assert_int_eq(pbit_engine_create(model, cpu, made.memory, bytes, &made.engine), PBIT_OK);
-    made.workspace_bytes = pbit_engine_workspace_bytes(made.engine, images);
+    for (uint32_t i = 0; i < model->operation_count; i++) // all is worth sharing
+        made.engine->operations[i].cost = UINT32_MAX;
+    made.workspace_bytes = pbit_engine_workspace_bytes(made.engine, images, MOST_THREADS);
     made.workspace = aligned_bytes(made.workspace_bytes);
     for (size_t i = 0; i < images * model->input_count; i++)
         made.inputs[i] = buffers->inputs[i % model->input_count];
@@ -92,7 +152,11 @@ START_TEST(engine_gives_the_bits_of_run)
                                            .image = random_word(&random),
                                            .draws = draws > most ? most : draws,
                                            .samples = (uint32_t)random_range(&random, 1, 19),
-                                           .sampler = (enum pbit_sampler)i};
+                                           .sampler = (enum pbit_sampler)i,
+                                           .threads = (uint32_t)random_range(&random, 0, MOST_THREADS),
+                                           .share = i == 0   ? share_among_threads
+                                                    : i == 1 ? share_nothing
+                                                             : share_in_turn};
             compare(&buffers, &made, &options, images, seed);
         }
         engine_free(&made);
@@ -142,7 +206,11 @@ START_TEST(engine_gives_the_bits_of_run_on_bits)
                                            .image = random_word(&random),
                                            .draws = random_chance(&random, 90) ? 1 : 2,
                                            .samples = (uint32_t)random_range(&random, 1, 11),
-                                           .sampler = (enum pbit_sampler)i};
+                                           .sampler = (enum pbit_sampler)i,
+                                           .threads = (uint32_t)random_range(&random, 0, MOST_THREADS),
+                                           .share = i == 0   ? share_among_threads
+                                                    : i == 1 ? share_nothing
+                                                             : share_in_turn};
             compare(&buffers, &made, &options, images, seed);
         }
         engine_free(&made);
@@ -274,7 +342,7 @@ START_TEST(engine_refuses_what_breaks_the_contract)
     struct test_file file = one_layer_program(40, 256, 256, PBIT_SAMPLER_STRATIFIED);
     struct test_buffers buffers = test_buffers_create(&file, 1);
     struct engine_buffers made = engine_create(&buffers, pbit_cpu_present(), 1);
-    struct pbit_options options = {.draws = 1, .samples = 1};
+    struct pbit_options options = {.draws = 1, .samples = 1, .threads = MOST_THREADS, .share = share_in_turn};
     uint8_t *workspace = made.workspace;
     ck_assert_int_eq(
         pbit_engine_run(made.engine, &options, 0, made.inputs, made.sums, workspace, made.workspace_bytes),
@@ -285,6 +353,11 @@ START_TEST(engine_refuses_what_breaks_the_contract)
     ck_assert_int_eq(pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace,
                                      made.workspace_bytes - 1),
                      PBIT_ERROR_WORKSPACE);
+    options.share = NULL;
+    ck_assert_int_eq(
+        pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace, made.workspace_bytes),
+        PBIT_ERROR_ARGUMENT);
+    options.threads = 1;
     options.samples = PBIT_SAMPLES_LIMIT + 1;
     ck_assert_int_eq(
         pbit_engine_run(made.engine, &options, 1, made.inputs, made.sums, workspace, made.workspace_bytes),

@@ -1,0 +1,159 @@
+// Runs the operations of a block, on the threads that the caller lends (pbit_options.share): they walk
+// through them together.
+#include "runtime/engine.h"
+
+/// Picoseconds below which a piece is not worth its way to another thread, and a call of `share` its own: the
+/// way takes 100 nanoseconds to 400, depending on where the processors lie.
+enum { LEAST_PIECE = 500 * 1000, LEAST_CALL = 8000 * 1000 };
+
+int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *rows)
+{
+    if (left->first >= left->end)
+        return 0;
+    size_t count = left->end - left->first;
+    rows->instance = left->first / height;
+    rows->first = (uint32_t)(left->first % height);
+    rows->end = count < height - rows->first ? rows->first + (uint32_t)count : height;
+    left->first += rows->end - rows->first;
+    return 1;
+}
+
+static uint32_t execute_phases(const struct pbit_block *block, uint32_t index, struct pbit_piece *piece)
+{
+    uint32_t done_by = index, phases = pbit_block_phases(block, index);
+    for (piece->phase = 0; piece->phase < phases; piece->phase++)
+        done_by = pbit_block_execute(block, index, piece);
+    return done_by;
+}
+
+static void run_alone(const struct pbit_block *block, uint32_t first, uint32_t end)
+{
+    const struct pbit_options *options = block->options;
+    struct pbit_piece all = {.index = 0, .pieces = 1, .scratch = block->scratch};
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t done_by = execute_phases(block, i, &all);
+        const struct pbit_engine_operation *operation = &block->engine->operations[i];
+        for (size_t j = 0; options->observe && j < block->images * block->passes; j++)
+            options->observe(options->state, i, pbit_block_output(block, operation, j));
+        if (options->after_operation)
+            options->after_operation(options->state, i, done_by, pbit_block_instruction(block, i));
+    }
+}
+
+static void run_piece(const void *job, uint32_t number, uint32_t index)
+{
+    const struct pbit_block *block = job;
+    const struct pbit_stage *stage = &block->stages[number];
+    struct pbit_piece piece = {.index = index,
+                               .pieces = stage->pieces,
+                               .phase = stage->phase,
+                               .scratch = block->scratch + index * block->engine->scratch_bytes};
+    if (index == PBIT_WHOLE) {
+        piece.index = 0;
+        piece.pieces = 1;
+        piece.scratch = block->scratch;
+    } else if (index >= stage->pieces) {
+        return;
+    }
+    if (stage->pieces > 1)
+        pbit_block_execute(block, stage->first, &piece);
+    for (uint32_t i = stage->first; stage->pieces == 1 && i < stage->end; i++)
+        execute_phases(block, i, &piece);
+}
+
+/// Returns the number of stages, 0 where sharing is not worth the call: operations that are not worth sharing
+/// go together.
+static uint32_t plan_stages(const struct pbit_block *block, uint32_t first, uint32_t end, uint32_t *most,
+                            uint64_t *shared)
+{
+    uint32_t count = 0;
+    *shared = 0;
+    *most = 1;
+    for (uint32_t i = first; i < end; i++) {
+        uint64_t cost = pbit_block_cost(block, i);
+        uint32_t pieces = cost / LEAST_PIECE < block->options->threads ? (uint32_t)(cost / LEAST_PIECE)
+                                                                       : block->options->threads;
+        pieces += pieces == 0;
+        *shared += pieces > 1 ? cost : 0;
+        uint32_t phases = pieces > 1 ? pbit_block_phases(block, i) : 1;
+        if (pieces == 1 && count && block->stages[count - 1].pieces == 1)
+            block->stages[count - 1].end = i + 1;
+        else
+            for (uint32_t phase = 0; phase < phases; phase++)
+                block->stages[count++] = (struct pbit_stage){i, i + 1, pieces, phase};
+        *most = pieces > *most ? pieces : *most;
+    }
+    return *shared < LEAST_CALL ? 0 : count;
+}
+
+void pbit_block_run(const struct pbit_block *block, uint32_t first, uint32_t end)
+{
+    const struct pbit_options *options = block->options;
+    int watched = options->observe || options->after_operation;
+    uint32_t most = 1, stages = 0;
+    uint64_t cost = 0;
+    if (options->threads > 1 && !watched)
+        stages = plan_stages(block, first, end, &most, &cost);
+    if (stages > 0 && most > 1)
+        options->share(options->state, cost, stages, most, run_piece, block);
+    else
+        run_alone(block, first, end);
+}
+
+/// Picoseconds on a Zen 5 core with AVX-512; other processors take longer, and gain the more.
+enum {
+    PRODUCT = 4,        ///< of a level and a weight, 16 lanes at a time
+    LISTED = 1,         ///< the same of a bit in a dense layer
+    SINGLE = 250,       ///< the same of single channels
+    SLOW_PRODUCT = 400, ///< the same of the scalar kernels
+    LOOKED_UP = 2,      ///< the same of a bit, with its share of the neuron
+    DRAWN = 120,        ///< a neuron
+    BY_TABLE = 400,     ///< a neuron whose function is not linear
+    PREPARED = 450,     ///< a neuron on bits that reads z
+    COMPARED = 50,      ///< of a pool
+    ADDED = 190,
+};
+
+static uint64_t window_taps(const struct pbit_operation *operation)
+{
+    return (uint64_t)operation->window.kernel_y * operation->window.kernel_x;
+}
+
+static uint64_t cost_of_conv(const struct pbit_engine *engine, const struct pbit_engine_operation *operation)
+{
+    uint64_t products = pbit_tensor_elements(&operation->output) *
+                        pbit_operation_fan_in(&operation->operation, operation->input.channels);
+    if (operation->single)
+        return products * SINGLE;
+    return operation->packed ? products * PRODUCT * 16 / engine->kernels->lanes : products * SLOW_PRODUCT;
+}
+
+static uint64_t cost_of_neuron(const struct pbit_engine *engine,
+                               const struct pbit_engine_operation *operation)
+{
+    uint64_t elements = pbit_tensor_elements(&operation->output), cost = 0;
+    for (uint32_t t = 0; t < operation->bits.terms; t++) {
+        const struct pbit_engine_operation *conv = &engine->operations[operation->bits.term[t]];
+        cost += pbit_tensor_elements(&conv->output) *
+                pbit_operation_fan_in(&conv->operation, conv->input.channels) * LOOKED_UP;
+    }
+    if (operation->bits.stage)
+        return cost + elements * PREPARED;
+    return elements * (operation->operation.function == PBIT_FUNCTION_LINEAR ? DRAWN : BY_TABLE);
+}
+
+uint64_t pbit_operation_cost(const struct pbit_engine *engine, const struct pbit_engine_operation *operation)
+{
+    uint64_t elements = pbit_tensor_elements(&operation->output);
+    switch (operation->operation.kind) {
+    case PBIT_OPERATION_CONV:
+        return cost_of_conv(engine, operation);
+    case PBIT_OPERATION_NEURON:
+        return cost_of_neuron(engine, operation);
+    case PBIT_OPERATION_MAXPOOL:
+    case PBIT_OPERATION_SUMPOOL:
+        return elements * window_taps(&operation->operation) * COMPARED;
+    default:
+        return elements * ADDED;
+    }
+}
