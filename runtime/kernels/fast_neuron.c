@@ -61,6 +61,7 @@ static inline void find_theta(const struct pbit_fast_neuron *tables, const int32
     for (int j = 0; j < BLOCK; j++) {
         double rise = (double)end[j] - (double)start[j], above = (double)z[j] - (double)start[j];
         above = above > rise ? rise : above; // z beyond the last segment
+        above = above < 0 ? 0 : above;       // or below the first
         double share = rise > 0 ? above * 256 / rise : 0;
         int32_t below = (int32_t)share;
         below += (double)below < share;

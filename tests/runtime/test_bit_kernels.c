@@ -498,7 +498,9 @@ START_TEST(neurons_draw_the_exact_levels)
             draw.sample = 5 + pass;
             pbit_neuron(&model, &operation.operation, &output, &draw, z + (same ? 0 : pass * STRIDE),
                         expected);
-            ck_assert_mem_eq(out + pass * STRIDE, expected, count);
+            ck_assert_msg(memcmp(out + pass * STRIDE, expected, count) == 0,
+                          "round %d: function %u, L %u, rho %u, pass %u of %u, %u neurons, scale %g", round,
+                          operation.operation.function, levels, run.rho, pass, passes, count, scale);
         }
         free(base);
     }
