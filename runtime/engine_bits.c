@@ -290,6 +290,8 @@ static void make_view(const struct viewing *viewing, const struct pbit_piece *pi
     uint32_t taps = viewing->conv->operation.window.kernel_x, planes = pbit_bit_view_planes(view, taps);
     struct pbit_range range = pbit_piece_range(piece, taps * view->full);
     uint8_t *out = to->first;
+    if (taps * view->full < piece->pieces) // merged planes end where the first of the next phase begins
+        range = (struct pbit_range){0, piece->index == 0 ? taps * view->full : 0};
     for (uint32_t phase = 0; phase < view->phases; phase++) {
         for (uint32_t plane = 0; plane < planes; plane++, out += to->stride) {
             int merged = plane >= taps * view->full;
