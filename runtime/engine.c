@@ -171,8 +171,8 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                    .tensors_bytes =
                                        pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
     fuse_pools(engine);
-    engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     pbit_lanes_make_jumps(engine->jump);
+    engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     for (uint32_t i = 0; i < model->operation_count; i++)
         operations[i].cost = pbit_operation_cost(engine, &operations[i]);
     return engine;

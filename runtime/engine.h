@@ -77,6 +77,8 @@ struct pbit_engine {
 void pbit_lanes_make_jumps(uint32_t jump[PBIT_JUMPS][32]);
 /// `steps` steps of every lane at once.
 void pbit_lanes_skip(struct pbit_lanes *lanes, const uint32_t jump[PBIT_JUMPS][32], uint64_t steps);
+/// What each bit of a lane's state becomes in `steps`.
+void pbit_lanes_jump(const uint32_t jump[PBIT_JUMPS][32], uint64_t steps, uint32_t after[32]);
 
 /// Memory that is only counted while `base` is NULL.
 struct pbit_engine_memory {

@@ -92,10 +92,10 @@ struct pbit_bit_operation {
     int pooled;
     uint32_t share; ///< channels in a byte of its planes: the kernels' group, or 1 where it makes levels
     struct pbit_bit_grid grid;
-    size_t part;          ///< pixels whose random numbers are a stream
-    const uint32_t *jump; ///< [32] to the next part, struct pbit_bit_random
-    size_t planes;        ///< offset in the block's memory
-    size_t shared;        ///< the same
+    size_t part;       ///< pixels whose random numbers are a stream
+    uint32_t jump[32]; ///< to the next part, struct pbit_bit_random
+    size_t planes;     ///< offset in the block's memory
+    size_t shared;     ///< the same
     const struct pbit_bit_theta *pieces;
     // CONV
     struct pbit_bit_conv conv;

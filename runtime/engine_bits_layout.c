@@ -135,6 +135,8 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         }
         struct pbit_bit_plane_set planes = lay_planes(bits->grid, PBIT_ENGINE_INSTANCES, PBIT_BIT_GAP);
         bits->planes = planes_end;
+        // PBIT_LANES pixels are as many steps as channels
+        pbit_lanes_jump(engine->jump, bits->part / PBIT_LANES * operation->output.channels, bits->jump);
         planes_end += pbit_engine_round_up(planes_bytes(&planes, pbit_bit_plane_count(operation)));
         struct pbit_engine_memory shared = {NULL, 0};
         pbit_bit_lay_shared(engine, operation, PBIT_ENGINE_INSTANCES, &shared);

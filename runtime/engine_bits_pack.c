@@ -367,40 +367,6 @@ static void fill_pieces(const int32_t *theta, struct pbit_bit_theta *pieces)
     }
 }
 
-/// What each bit of a state becomes: after one step, or after what `jump` gives twice.
-static void begin_jump(uint32_t jump[32])
-{
-    struct pbit_lanes lanes;
-    for (uint32_t bit = 0; bit < 32; bit++) {
-        lanes.state[0] = 1u << bit;
-        pbit_lanes_next(&lanes, 0);
-        jump[bit] = lanes.state[0];
-    }
-}
-
-static uint32_t jump_once(const uint32_t jump[32], uint32_t state)
-{
-    uint32_t jumped = 0;
-    for (uint32_t bit = 0; bit < 32; bit++)
-        jumped ^= state >> bit & 1 ? jump[bit] : 0;
-    return jumped;
-}
-
-static void fill_jump(size_t steps, uint32_t jump[32])
-{
-    uint32_t power[32], squared[32];
-    begin_jump(power);
-    for (uint32_t bit = 0; bit < 32; bit++)
-        jump[bit] = 1u << bit;
-    for (; steps; steps >>= 1) {
-        for (uint32_t bit = 0; bit < 32; bit++) {
-            jump[bit] = steps & 1 ? jump_once(power, jump[bit]) : jump[bit];
-            squared[bit] = jump_once(power, power[bit]);
-        }
-        memcpy(power, squared, sizeof(power));
-    }
-}
-
 static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit_kernels *kernels,
                         const struct pbit_bit_plan *plan, uint32_t index,
                         struct pbit_engine_operation *operation)
@@ -416,10 +382,6 @@ static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit
         bits->term[t] = entry->term[t];
     size_t pixels = (size_t)bits->grid.height * bits->grid.width, streams = kernels->streams;
     bits->part = (pixels + streams * PBIT_BIT_PIXELS - 1) / (streams * PBIT_BIT_PIXELS) * PBIT_BIT_PIXELS;
-    uint32_t *jump = pbit_engine_take(memory, 32 * sizeof(*jump));
-    bits->jump = jump;
-    if (memory->base) // PBIT_LANES pixels are as many steps as channels
-        fill_jump(bits->part / PBIT_LANES * operation->output.channels, jump);
     if (operation->operation.function == PBIT_FUNCTION_LINEAR)
         return;
     struct pbit_bit_theta *pieces = pbit_engine_take(memory, sizeof(*pieces));

@@ -31,3 +31,12 @@ void pbit_lanes_skip(struct pbit_lanes *lanes, const uint32_t jump[PBIT_JUMPS][3
         if (steps >> i & 1)
             skip_power(lanes, jump[i]);
 }
+
+void pbit_lanes_jump(const uint32_t jump[PBIT_JUMPS][32], uint64_t steps, uint32_t after[32])
+{
+    struct pbit_lanes bits;
+    for (uint32_t bit = 0; bit < PBIT_LANES; bit++)
+        bits.state[bit] = 1u << bit;
+    pbit_lanes_skip(&bits, jump, steps);
+    memcpy(after, bits.state, sizeof(bits.state));
+}

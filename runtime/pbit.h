@@ -178,7 +178,7 @@ PBIT_API enum pbit_status pbit_run(const struct pbit_model *model, const struct 
 /// Kinds of processor that there are kernels for. All give the same bits.
 enum pbit_cpu {
     PBIT_CPU_SCALAR = 0,
-    PBIT_CPU_AVX2 = 1,   ///< x86-64 with AVX2 and FMA
+    PBIT_CPU_AVX2 = 1,   ///< x86-64 with AVX2, BMI1 and FMA
     PBIT_CPU_AVX512 = 2, ///< x86-64 with AVX-512 F, BW, DQ, VL and VNNI, and FMA
     PBIT_CPU_NEON = 3,   ///< 64-bit ARM with SDOT (Armv8.2 and later)
 };
