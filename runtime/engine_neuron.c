@@ -1,21 +1,6 @@
 // NEURON in the fast executor, but for those on bits: its tables, and its draws.
 #include "runtime/engine.h"
 
-/// The first segment whose end is not below z, at most the last one: what the binary search of neuron.c
-/// finds.
-static uint32_t find_segment(const int32_t *theta, int32_t z)
-{
-    uint32_t low = 0, high = PBIT_THETA_ENTRIES - 2;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (theta[middle + 1] < z)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static void fill_buckets(struct pbit_fast_neuron *neuron, const int32_t *theta, int32_t *buckets)
 {
     uint32_t range = (uint32_t)theta[PBIT_THETA_ENTRIES - 1] - (uint32_t)theta[0];
@@ -25,24 +10,11 @@ static void fill_buckets(struct pbit_fast_neuron *neuron, const int32_t *theta, 
         uint64_t first = (uint64_t)i << neuron->bucket_shift,
                  last = first + ((uint64_t)1 << neuron->bucket_shift) - 1;
         last = last > range ? range : last;
-        uint32_t low = find_segment(theta, (int32_t)(theta[0] + (int64_t)first));
-        uint32_t high = find_segment(theta, (int32_t)(theta[0] + (int64_t)last));
+        uint32_t low = pbit_theta_segment(theta, (int32_t)(theta[0] + (int64_t)first));
+        uint32_t high = pbit_theta_segment(theta, (int32_t)(theta[0] + (int64_t)last));
         buckets[i] = (int32_t)low;
         neuron->steps = high - low > neuron->steps ? high - low : neuron->steps;
     }
-}
-
-/// The number of u with theta(u) < z, FORMAT.md, section 3.
-static uint32_t count_below(const int32_t *theta, int32_t z)
-{
-    uint32_t low = find_segment(theta, z);
-    int64_t start = theta[low], rise = theta[low + 1] - start;
-    if (z > theta[PBIT_THETA_ENTRIES - 1])
-        return PBIT_ONE;
-    if (z <= start)
-        return low << 8;
-    int64_t below = ((z - start) * 256 + rise - 1) / rise;
-    return (low << 8) + (uint32_t)below;
 }
 
 /// How far P(z) is from the line of z's bucket.
@@ -51,8 +23,8 @@ static double distance_from_line(const struct pbit_fast_neuron *neuron, const in
     if (z < theta[0] || z > theta[PBIT_THETA_ENTRIES - 1])
         return 0;
     uint32_t above = (uint32_t)(z - theta[0]), bucket = above >> neuron->bucket_shift;
-    double off =
-        count_below(theta, (int32_t)z) - (neuron->start[bucket] + (double)neuron->slope[bucket] * above);
+    double off = pbit_theta_count_below(theta, (int32_t)z) -
+                 (neuron->start[bucket] + (double)neuron->slope[bucket] * above);
     return off < 0 ? -off : off;
 }
 
@@ -67,8 +39,8 @@ static void fill_lines(struct pbit_fast_neuron *neuron, const int32_t *theta, fl
     neuron->slope = slope;
     for (uint32_t i = 0; i <= range >> neuron->bucket_shift; i++) {
         uint32_t first = i * length, last = first + length - 1 < range ? first + length - 1 : range;
-        double low = count_below(theta, (int32_t)(theta[0] + (int64_t)first)),
-               high = count_below(theta, (int32_t)(theta[0] + (int64_t)last));
+        double low = pbit_theta_count_below(theta, (int32_t)(theta[0] + (int64_t)first)),
+               high = pbit_theta_count_below(theta, (int32_t)(theta[0] + (int64_t)last));
         slope[i] = last > first ? (float)((high - low) / (last - first)) : 0;
         start[i] = (float)(low - (double)slope[i] * first);
         for (int end = 0; end < 2; end++) {
@@ -91,8 +63,8 @@ static uint32_t fill_piece(struct pbit_neuron_pieces *pieces, uint32_t piece, co
 {
     int64_t first = pieces->origin + ((int64_t)piece << (10 + pieces->shift)),
             last = first + ((int64_t)1 << (10 + pieces->shift)) - 1;
-    int64_t low = count_below(theta, (int32_t)first), high = count_below(theta, (int32_t)last), least = 0,
-            most = 0;
+    int64_t low = pbit_theta_count_below(theta, (int32_t)first),
+            high = pbit_theta_count_below(theta, (int32_t)last), least = 0, most = 0;
     low = low < UINT16_MAX ? low : UINT16_MAX;
     high = high < UINT16_MAX ? high : UINT16_MAX;
     pieces->start[piece] = (uint16_t)low;
@@ -106,8 +78,8 @@ static uint32_t fill_piece(struct pbit_neuron_pieces *pieces, uint32_t piece, co
     for (uint32_t i = 0; i < count; i++) {
         int64_t z = checked[i] < first ? first : checked[i] > last ? last : checked[i];
         int64_t q = (z - first) >> pieces->shift;
-        int64_t off =
-            (int64_t)count_below(theta, (int32_t)checked[i]) - (low + (pieces->slope[piece] * q >> 10));
+        int64_t off = (int64_t)pbit_theta_count_below(theta, (int32_t)checked[i]) -
+                      (low + (pieces->slope[piece] * q >> 10));
         least = off < least ? off : least;
         most = off > most ? off : most;
     }

@@ -45,6 +45,8 @@ typedef uint32_t MASK;
 #define to_float _mm256_cvtepi32_ps
 #define to_integer _mm256_cvttps_epi32
 #define RIGHT_32 _mm256_srai_epi32
+#define SHIFT_LEFT_32 _mm256_slli_epi32
+#define SHIFT_RIGHT_32 _mm256_srli_epi32
 #define ADD_FLOAT _mm256_add_ps
 #define SUBTRACT_FLOAT _mm256_sub_ps
 #define MULTIPLY_ADD _mm256_fmadd_ps
@@ -140,14 +142,6 @@ INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
     __builtin_memcpy(&bytes, plane, sizeof(bytes));
     bytes += spread * bit;
     __builtin_memcpy(plane, &bytes, sizeof(bytes));
-}
-
-/// A step of pbit_lanes_next.
-INLINE INTEGERS step_lanes(INTEGERS s)
-{
-    s = _mm256_xor_si256(s, _mm256_slli_epi32(s, 13));
-    s = _mm256_xor_si256(s, _mm256_srli_epi32(s, 17));
-    return _mm256_xor_si256(s, _mm256_slli_epi32(s, 5));
 }
 
 /// The upper halves of two vectors' lanes, in turn.

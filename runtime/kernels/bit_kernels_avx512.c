@@ -47,6 +47,8 @@ typedef __mmask16 MASK;
 #define to_float _mm512_cvtepi32_ps
 #define to_integer _mm512_cvttps_epi32
 #define RIGHT_32 _mm512_srai_epi32
+#define SHIFT_LEFT_32 _mm512_slli_epi32
+#define SHIFT_RIGHT_32 _mm512_srli_epi32
 #define ADD_FLOAT _mm512_add_ps
 #define SUBTRACT_FLOAT _mm512_sub_ps
 #define MULTIPLY_ADD _mm512_fmadd_ps
@@ -139,14 +141,6 @@ INLINE void add_bits(uint8_t *plane, MASK ones, uint8_t bit)
     __m128i bytes = _mm_loadu_si128((const __m128i *)plane);
     bytes = _mm_mask_add_epi8(bytes, ones, bytes, _mm_set1_epi8((char)bit));
     _mm_storeu_si128((__m128i *)plane, bytes);
-}
-
-/// A step of pbit_lanes_next.
-INLINE INTEGERS step_lanes(INTEGERS s)
-{
-    s = _mm512_xor_si512(s, _mm512_slli_epi32(s, 13));
-    s = _mm512_xor_si512(s, _mm512_srli_epi32(s, 17));
-    return _mm512_xor_si512(s, _mm512_slli_epi32(s, 5));
 }
 
 /// The upper halves of two vectors' lanes, in turn.

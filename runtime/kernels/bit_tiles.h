@@ -332,6 +332,14 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 
 enum { VECTORS_OF_LANES = PBIT_LANES / LANES, STATES = STREAMS * VECTORS_OF_LANES };
 
+/// A step of pbit_lanes_next.
+INLINE INTEGERS step_lanes(INTEGERS s)
+{
+    s = XOR(s, SHIFT_LEFT_32(s, 13));
+    s = XOR(s, SHIFT_RIGHT_32(s, 17));
+    return XOR(s, SHIFT_LEFT_32(s, 5));
+}
+
 /// The next `count` states of all lanes of all streams. to: of the first stream, `pitch` states to the next.
 INLINE void step_streams(uint32_t states[STREAMS][PBIT_LANES], size_t count, uint32_t *to, size_t pitch)
 {

@@ -26,6 +26,30 @@ struct pbit_fast_neuron {
     const struct pbit_neuron_pieces *pieces; ///< theta: or NULL
 };
 
+/// The first segment of theta[257] whose end is not below z, at most the last one.
+static inline uint32_t pbit_theta_segment(const int32_t *theta, int32_t z)
+{
+    uint32_t low = 0, high = PBIT_THETA_ENTRIES - 2;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (theta[middle + 1] < z)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/// The number of u with theta(u) < z, FORMAT.md, section 3, in the processor's own byte order.
+static inline uint32_t pbit_theta_count_below(const int32_t *theta, int32_t z)
+{
+    if (z > theta[PBIT_THETA_ENTRIES - 1])
+        return PBIT_ONE;
+    uint32_t low = pbit_theta_segment(theta, z);
+    int64_t start = theta[low], rise = theta[low + 1] - start;
+    return (low << 8) + (z <= start ? 0 : (uint32_t)(((z - start) * 256 + rise - 1) / rise));
+}
+
 /// A NEURON in several passes of an image, which share random numbers, or in one pass.
 struct pbit_neuron_run {
     uint32_t levels, rho;     ///< L; rho is 256 for multi-bit neurons, 0 for the midpoint

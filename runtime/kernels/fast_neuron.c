@@ -137,23 +137,6 @@ static inline void count_independent(uint32_t levels, struct pbit_lanes *lanes,
         level[j] = (uint8_t)counts[j];
 }
 
-/// P of one z, as count_below in neuron.c finds it.
-static uint32_t count_below(const int32_t *theta, int32_t z)
-{
-    uint32_t low = 0, high = PBIT_THETA_ENTRIES - 1;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (theta[middle + 1] < z)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == PBIT_THETA_ENTRIES - 1)
-        return PBIT_ONE;
-    int64_t start = theta[low], rise = theta[low + 1] - start;
-    return (low << 8) + (z <= start ? 0 : (uint32_t)(((z - start) * 256 + rise - 1) / rise));
-}
-
 /// Whole blocks of linear stratified neurons, the most frequent ones, without anything on the way in memory.
 static void draw_linear(const struct pbit_neuron_run *run, size_t count)
 {
@@ -194,7 +177,7 @@ static inline void count_lines(const struct pbit_fast_neuron *tables, const stru
         return;
     for (int j = 0; j < BLOCK; j++)
         if (unclear[j])
-            out[j] = (uint8_t)pbit_level_stratified(count_below(tables->table, z[j]), levels,
+            out[j] = (uint8_t)pbit_level_stratified(pbit_theta_count_below(tables->table, z[j]), levels,
                                                     pbit_stratified_offset(order, rho, random[j]));
 }
 
@@ -273,7 +256,7 @@ static inline uint32_t draw_exactly(const int32_t *theta, uint32_t ones, uint32_
     _mm512_storeu_si512(offset, offsets);
     for (; unclear; unclear &= unclear - 1) {
         uint32_t j = (uint32_t)__builtin_ctz(unclear);
-        ones |= (uint32_t)(offset[j] < count_below(theta, z[j])) << j;
+        ones |= (uint32_t)(offset[j] < pbit_theta_count_below(theta, z[j])) << j;
     }
     return ones;
 }
