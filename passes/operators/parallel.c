@@ -92,12 +92,11 @@ static void work_off_line(const struct crew *crew, struct line *line, int number
 /// A worker's own indices first, whose data its caches may have from the call before; then what others have
 /// not begun: on a busy machine a thread may be away for long. Where everyone has but one index, only the
 /// caller looks.
-static bool work_off(const struct crew *crew, int number)
+static void work_off(const struct crew *crew, int number)
 {
     int lines = number == 0 || crew->count > crew->workers ? crew->workers : 1;
     for (int i = 0; i < lines; i++)
         work_off_line(crew, &pool.lines[(number + i) % crew->workers], number);
-    return true;
 }
 
 static int current_processor(void)
@@ -210,7 +209,11 @@ static void *serve(void *argument)
     struct line *line = &pool.lines[number];
     while (await_crew(line)) {
         const struct crew crew = line->crew;
-        bool done = crew.stage_work ? attend(&crew, number) : work_off(&crew, number);
+        bool done = true;
+        if (crew.stage_work)
+            done = attend(&crew, number);
+        else
+            work_off(&crew, number);
         atomic_store(&line->state, done ? AWAKE : CALLED);
         if (atomic_load(&pool.caller_sleeps)) {
             pthread_mutex_lock(&pool.mutex);
