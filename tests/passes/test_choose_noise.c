@@ -4,6 +4,16 @@
 
 enum { IMAGES = 48 };
 
+static void run_passes(struct pass_case *c)
+{
+    pass_infer(c);
+    pass_images(c, IMAGES, -1, 1);
+    pass_run(c, "calibrate");
+    pass_run(c, "swap-activations");
+    pass_run(c, "quantize-weights");
+    pass_run(c, "choose-noise");
+}
+
 static struct pass_case *prepare(enum pbitc_neuron kind, struct pbitc_layer_recipe *recipe)
 {
     pass_random_state = 3;
@@ -15,12 +25,7 @@ static struct pass_case *prepare(enum pbitc_neuron kind, struct pbitc_layer_reci
     struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 8)), 8, 20);
     x = pass_dense(c, pass_node(c, "Sigmoid", x, NULL, NULL), 20, 20);
     pass_output(c, pass_dense(c, pass_node(c, "Tanh", x, NULL, NULL), 20, 4));
-    pass_infer(c);
-    pass_images(c, IMAGES, -1, 1);
-    pass_run(c, "calibrate");
-    pass_run(c, "swap-activations");
-    pass_run(c, "quantize-weights");
-    pass_run(c, "choose-noise");
+    run_passes(c);
     return c;
 }
 
@@ -66,12 +71,7 @@ START_TEST(values_at_an_end_of_the_range_take_the_least)
     c->options.weight_bits = 8;
     struct pbitc_value *x = pass_dense(c, pass_input(c, SHAPE(1, 8)), 8, 40);
     pass_output(c, pass_dense(c, pass_node(c, "Relu", x, NULL, NULL), 40, 4));
-    pass_infer(c);
-    pass_images(c, IMAGES, -1, 1);
-    pass_run(c, "calibrate");
-    pass_run(c, "swap-activations");
-    pass_run(c, "quantize-weights");
-    pass_run(c, "choose-noise");
+    run_passes(c);
     ck_assert_float_le(pbitc_node_float(find_neuron(c, "Relu"), "noise", -1), 1.0f / 256);
     pass_case_destroy(c);
 }
