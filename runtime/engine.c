@@ -40,8 +40,9 @@ enum pbit_cpu pbit_cpu_present(void)
 }
 
 #define KERNELS(cpu)                                                                                         \
-    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_seed_##cpu, pbit_fast_random_##cpu,              \
-        pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu, pbit_dense_##cpu, pbit_dense_list_##cpu
+    pbit_packed_conv_##cpu, pbit_depthwise_##cpu, pbit_fast_seed_##cpu, pbit_fast_skip_##cpu,                \
+        pbit_fast_random_##cpu, pbit_fast_neuron_##cpu, pbit_fast_maxpool_##cpu, pbit_dense_##cpu,           \
+        pbit_dense_list_##cpu
 
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
 {

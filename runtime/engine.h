@@ -10,7 +10,7 @@ enum {
     PBIT_ENGINE_ALIGNMENT = 64,
     PBIT_ENGINE_INSTANCES = 8,     ///< images x passes at a time, about
     PBIT_NEURON_SCRATCH = 1 << 13, ///< bytes for random numbers of neurons
-    PBIT_ENGINE_PHASES = 3,        ///< of an operation, at most
+    PBIT_ENGINE_PHASES = 2,        ///< of an operation, at most
     PBIT_JUMPS = 40,
 };
 #define PBIT_ENGINE_NONE UINT32_MAX
@@ -52,6 +52,7 @@ struct pbit_engine_kernels {
     pbit_packed_conv_function *convolve;
     pbit_depthwise_function *depthwise;
     pbit_fast_seed_function *seed;
+    pbit_fast_skip_function *skip;
     pbit_fast_random_function *random;
     pbit_fast_neuron_function *draw;
     pbit_fast_maxpool_function *maxpool;
@@ -69,14 +70,12 @@ struct pbit_engine {
     uint8_t *tensor_random;                   ///< [tensor_count] it differs from pass to pass
     size_t scratch_bytes;                     ///< beyond the tensors, of each thread
     size_t tensors_bytes;                     ///< of one instance
-    size_t bits_bytes;                        ///< planes and scratch of the layers on bits
+    size_t bits_bytes;                        ///< planes of the layers on bits
     uint32_t jump[PBIT_JUMPS][32];            ///< of pbit_lanes_skip
 };
 
 /// What 1, 2, 4 ... steps of xorshift32 make of each bit of a state.
 void pbit_lanes_make_jumps(uint32_t jump[PBIT_JUMPS][32]);
-/// `steps` steps of every lane at once.
-void pbit_lanes_skip(struct pbit_lanes *lanes, const uint32_t jump[PBIT_JUMPS][32], uint64_t steps);
 /// What each bit of a lane's state becomes in `steps`.
 void pbit_lanes_jump(const uint32_t jump[PBIT_JUMPS][32], uint64_t steps, uint32_t after[32]);
 
@@ -157,10 +156,11 @@ void pbit_block_run(const struct pbit_block *block, uint32_t first, uint32_t end
 
 /// A piece of an operation. Returns the index of the one that does its work.
 uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, const struct pbit_piece *piece);
-uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index);
+/// Phases where there are `pieces` of an operation; one piece does all in the first.
+uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index, uint32_t pieces);
 /// What a CONV multiplies with; NULL for others.
 const char *pbit_block_instruction(const struct pbit_block *block, uint32_t index);
-/// Picoseconds that an operation takes where sharing helps.
+/// About how many picoseconds an operation takes; 0: another one does its work.
 uint64_t pbit_block_cost(const struct pbit_block *block, uint32_t index);
 
 /// CONV in all instances, with the MAXPOOL after it, or NULL.
@@ -190,7 +190,8 @@ enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
 /// A piece of a phase of a stage.
 void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                     const struct pbit_piece *piece);
-uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *operation);
+uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *operation,
+                         uint32_t pieces);
 /// Before the random operations of a block: the planes of the others.
 void pbit_bit_prepare(const struct pbit_block *block);
 

@@ -22,6 +22,7 @@ enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
 /// A part of a stage: some blocks of channels, in some instances, or in some pixels of one.
 struct tile {
     struct pbit_range blocks, instances, pixels;
+    int by_blocks; ///< pieces differ in their blocks
 };
 
 /// A piece of a stage at work.
@@ -30,7 +31,7 @@ struct stage {
     const struct pbit_engine_operation *neuron;
     const struct pbit_bit_kernels *kernels;
     const struct pbit_piece *piece;
-    struct pbit_bit_shared shared;
+    struct pbit_bit_inputs inputs;
     struct pbit_bit_scratch scratch;
     struct pbit_bit_plane_set out, in[PBIT_BIT_TERMS];
     struct tile tile;
@@ -49,63 +50,8 @@ static struct pbit_bit_plane_set planes_in(const struct stage *stage, uint32_t t
         return pbit_bit_planes_of(&block->engine->operations[conv->bits.source], stage->instances,
                                   block->bits);
     struct pbit_bit_plane_set view = pbit_bit_lay_view(&conv->bits.view, stage->instances);
-    view.first = stage->shared.view[t] + view.gap;
+    view.first = stage->inputs.view[t] + view.gap;
     return view;
-}
-
-/// Makes these planes, and finds where the columns of the tables lie from their first zeros on.
-static void prepare_view(const struct stage *stage, uint32_t t)
-{
-    const struct pbit_block *block = stage->block;
-    const struct pbit_engine_operation *conv = &block->engine->operations[stage->neuron->bits.term[t]];
-    const struct pbit_engine_operation *source = &block->engine->operations[conv->bits.source];
-    const struct pbit_bit_plane_set planes = pbit_bit_planes_of(source, stage->instances, block->bits),
-                                    in = stage->in[t];
-    if (!conv->bits.identity && !conv->bits.view.direct) {
-        const struct pbit_bit_viewing viewing = {stage->kernels, conv, stage->instances, stage->scratch.rows};
-        pbit_bit_make_view(&viewing, stage->piece, &planes, &in);
-    }
-    for (uint32_t s = 0; stage->piece->index == 0 && s < conv->bits.conv.steps; s++)
-        stage->shared.offsets[t][s] =
-            (uint32_t)((int64_t)(conv->bits.step[s].plane * in.stride + in.gap) + conv->bits.step[s].column);
-}
-
-/// Random numbers of an image, or of one pass of it: some of the parts that are streams.
-static void prepare_random(const struct stage *stage, size_t image, uint32_t pass,
-                           const struct pbit_range *parts, uint16_t *random)
-{
-    const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    uint32_t channels = stage->neuron->output.channels;
-    size_t first = parts->first * bits->part, end = parts->end * bits->part, all = pbit_bit_area(bits->grid);
-    struct pbit_lanes lanes;
-    pbit_lanes_seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
-                    stage->neuron->operation.layer, pass);
-    pbit_lanes_skip(&lanes, stage->block->engine->jump, (uint64_t)first / PBIT_LANES * channels);
-    const struct pbit_bit_random layer = {.pixels = (end < all ? end : all) - first,
-                                          .part = bits->part,
-                                          .stride = pbit_bit_channel_stride(bits->grid),
-                                          .channels = channels,
-                                          .buffer = stage->scratch.states,
-                                          .jump = bits->jump};
-    stage->kernels->random(&layer, &lanes, random + first);
-}
-
-static void prepare_all_random(const struct stage *stage)
-{
-    const struct pbit_block *block = stage->block;
-    const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    size_t step = stage->neuron->output.channels * pbit_bit_channel_stride(bits->grid),
-           parts = (pbit_bit_area(bits->grid) + bits->part - 1) / bits->part,
-           count = stage->independent ? stage->instances : block->images;
-    struct pbit_range range = pbit_piece_range(stage->piece, count * parts);
-    struct pbit_rows rows;
-    while (pbit_next_rows(&range, (uint32_t)parts, &rows)) {
-        const struct pbit_range some = {rows.first, rows.end};
-        size_t image = stage->independent ? rows.instance / block->passes : rows.instance;
-        uint32_t pass =
-            stage->independent ? block->first_pass + (uint32_t)(rows.instance % block->passes) + 1 : 0;
-        prepare_random(stage, image, pass, &some, stage->shared.random + rows.instance * step);
-    }
 }
 
 /// The CONV's pixels for those of the tile.
@@ -118,6 +64,104 @@ static struct pbit_range conv_pixels(const struct stage *stage, const struct pbi
     return pixels;
 }
 
+/// The columns of a view of which the windows of the tile's pixels are. The zeros after an instance are those
+/// before the next one, too.
+static struct pbit_range seen_columns(const struct stage *stage, const struct pbit_engine_operation *conv)
+{
+    const struct pbit_bit_view *view = &conv->bits.view;
+    const struct pbit_window *w = &conv->operation.window;
+    struct pbit_range pixels = conv_pixels(stage, conv);
+    size_t area = pbit_bit_area(view->grid), lead = view->lead,
+           reach = (size_t)((w->kernel_y - 1) * w->dilation_y / w->stride_y) * view->grid.width,
+           first = pixels.first > lead ? pixels.first - lead : 0, end = pixels.end + reach;
+    if (stage->tile.instances.end - stage->tile.instances.first > 1)
+        return (struct pbit_range){0, area};
+    end = end > first + lead ? end - lead : first;
+    return (struct pbit_range){first, end < area ? end : area};
+}
+
+/// Makes what the tile needs of these planes, and finds where the columns of the tables lie from their first
+/// zeros on.
+static void prepare_view(const struct stage *stage, uint32_t t)
+{
+    const struct pbit_block *block = stage->block;
+    const struct pbit_engine_operation *conv = &block->engine->operations[stage->neuron->bits.term[t]];
+    const struct pbit_bit_view *view = &conv->bits.view;
+    const struct pbit_bit_plane_set *in = &stage->in[t];
+    if (!conv->bits.identity && !view->direct) {
+        const struct pbit_bit_plane_set planes =
+            pbit_bit_planes_of(&block->engine->operations[conv->bits.source], stage->instances, block->bits);
+        const struct pbit_bit_viewing viewing = {stage->kernels, conv, stage->tile.instances,
+                                                 seen_columns(stage, conv), stage->scratch.rows};
+        pbit_bit_make_view(&viewing, &planes, in);
+    }
+    for (uint32_t s = 0; s < conv->bits.conv.steps; s++)
+        stage->inputs.offsets[t][s] = (uint32_t)((int64_t)(conv->bits.step[s].plane * in->stride + in->gap) +
+                                                 conv->bits.step[s].column);
+}
+
+/// The channels of the tile.
+static struct pbit_range find_channels(const struct stage *stage)
+{
+    size_t all = stage->neuron->output.channels, end = stage->tile.blocks.end * stage->group;
+    return (struct pbit_range){stage->tile.blocks.first * stage->group, end < all ? end : all};
+}
+
+/// Random numbers of the tile for an image, or for one pass of it. Whole parts are streams; a tile may begin
+/// inside of one.
+static void prepare_random(const struct stage *stage, size_t image, uint32_t pass, uint16_t *random)
+{
+    const struct pbit_engine *engine = stage->block->engine;
+    const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    struct pbit_range channels = find_channels(stage), pixels = stage->tile.pixels;
+    struct pbit_lanes seeded;
+    struct pbit_bit_random layer = {.stride = pbit_bit_channel_stride(bits->grid),
+                                    .first_channel = (uint32_t)channels.first,
+                                    .end_channel = (uint32_t)channels.end,
+                                    .channels = stage->neuron->output.channels,
+                                    .buffer = stage->scratch.states,
+                                    .jump = bits->jump};
+    engine->kernels->seed(&seeded, stage->block->options->seed, stage->block->first_image + image,
+                          stage->neuron->operation.layer, pass);
+    for (size_t first = pixels.first; first < pixels.end; first += layer.pixels) {
+        size_t left = pixels.end - first,
+               inside = first % bits->part ? bits->part - first % bits->part : left;
+        struct pbit_lanes lanes = seeded;
+        engine->kernels->skip(&lanes, engine->jump, (uint64_t)first / PBIT_LANES * layer.channels);
+        layer.pixels = inside < left ? inside : left;
+        layer.part = (layer.pixels + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
+        layer.part = layer.part < bits->part ? layer.part : bits->part;
+        stage->kernels->random(&layer, &lanes, random + first);
+    }
+}
+
+static void prepare_all_random(const struct stage *stage)
+{
+    const struct pbit_block *block = stage->block;
+    size_t step = stage->neuron->output.channels * pbit_bit_channel_stride(stage->neuron->bits.grid),
+           shared = stage->independent ? 1 : block->passes;
+    for (size_t i = stage->tile.instances.first; i < stage->tile.instances.end; i += shared - i % shared) {
+        uint32_t pass = stage->independent ? block->first_pass + (uint32_t)(i % block->passes) + 1 : 0;
+        prepare_random(stage, i / block->passes, pass, stage->inputs.random + i / shared * step);
+    }
+}
+
+/// Clears the tile of the planes, with the zeros around them.
+static void clear_planes(const struct stage *stage)
+{
+    const struct pbit_bit_plane_set *out = &stage->out;
+    size_t area = pbit_bit_area(stage->neuron->bits.grid), planes = pbit_bit_plane_count(stage->neuron),
+           first = stage->tile.instances.first * area + stage->tile.pixels.first,
+           end = (stage->tile.instances.end - 1) * area + stage->tile.pixels.end;
+    int is_last = end == stage->instances * area;
+    for (size_t plane = stage->tile.blocks.first; plane < stage->tile.blocks.end; plane++) {
+        uint8_t *columns = out->first + plane * out->stride;
+        size_t before = first ? 0 : out->gap, after = is_last ? out->stride - out->gap - end : 0;
+        after += is_last && plane + 1 == planes ? out->gap + PBIT_BIT_OVERRUN : 0;
+        memset(columns + first - before, 0, before + end - first + after);
+    }
+}
+
 /// The sums of a block of channels in the tile.
 static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
 {
@@ -127,7 +171,7 @@ static void sum_term(const struct stage *stage, uint32_t t, uint32_t block)
     struct pbit_bit_columns columns = stage->scratch.columns[t];
     if (stage->tile.instances.end - stage->tile.instances.first == 1)
         columns.length = pixels.end - pixels.first;
-    stage->kernels->convolve(&conv->bits.conv, block, stage->shared.offsets[t],
+    stage->kernels->convolve(&conv->bits.conv, block, stage->inputs.offsets[t],
                              in->first - in->gap + pixels.first +
                                  stage->tile.instances.first * pbit_bit_area(conv->bits.view.grid),
                              &columns, stage->scratch.tables, stage->scratch.sums[t],
@@ -204,7 +248,7 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
     draw.random_shared = stage->independent ? 1 : block->passes;
     draw.random_pitch = stage->neuron->output.channels * draw.stride;
     draw.random =
-        stage->shared.random + first / draw.random_shared * draw.random_pitch + stage->tile.pixels.first;
+        stage->inputs.random + first / draw.random_shared * draw.random_pitch + stage->tile.pixels.first;
     return draw;
 }
 
@@ -271,24 +315,33 @@ static void run_fixed(const struct stage *stage)
 }
 
 /// For operations that are not on bits.
-static void write_levels(const struct stage *stage, size_t instance)
+static void write_levels(const struct stage *stage, size_t instance, struct pbit_range range)
 {
     const struct pbit_engine_operation *neuron = stage->neuron;
-    size_t pixels = pbit_bit_area(neuron->bits.grid), stride = stage->out.stride;
-    const uint8_t *planes = stage->out.first + instance * pixels;
-    uint8_t *out = pbit_block_output(stage->block, neuron, instance);
+    size_t stride = stage->out.stride, pixels = range.end - range.first, channels = neuron->output.channels;
+    const uint8_t *planes = stage->out.first + instance * pbit_bit_area(neuron->bits.grid) + range.first;
+    uint8_t *out = pbit_block_output(stage->block, neuron, instance) + range.first * channels;
     if (neuron->bits.share == 1)
-        pbit_bit_spread_levels(planes, stride, pixels, neuron->output.channels, out);
+        pbit_bit_spread_levels(planes, stride, pixels, (uint32_t)channels, out);
     else
-        pbit_bit_spread(planes, stride, pixels, neuron->output.channels, neuron->bits.share, out);
+        pbit_bit_spread(planes, stride, pixels, (uint32_t)channels, neuron->bits.share, out);
+}
+
+static void share_levels(const struct stage *stage)
+{
+    size_t pixels = pbit_bit_area(stage->neuron->bits.grid);
+    struct pbit_range range = pbit_piece_range(stage->piece, stage->instances * pixels);
+    struct pbit_rows some;
+    while (pbit_next_rows(&range, (uint32_t)pixels, &some))
+        write_levels(stage, some.instance, (struct pbit_range){some.first, some.end});
 }
 
 /// How many vectors of columns the largest piece looks up for a table, where it has blocks of channels, or
 /// where it has all of them in a share of the columns. To make a table takes as long as some vectors.
-static int blocks_are_better(const struct stage *stage, size_t blocks, size_t shares)
+static int blocks_are_better(const struct stage *stage, size_t pieces, size_t blocks, size_t shares)
 {
     enum { TABLE_VECTORS = 2 };
-    size_t pieces = stage->piece->pieces, vector = stage->kernels->columns;
+    size_t vector = stage->kernels->columns;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[stage->neuron->bits.term[0]];
     size_t vectors = (stage->instances * conv->output.height * conv->output.width + vector - 1) / vector,
            by_blocks = (blocks + pieces - 1) / pieces * (TABLE_VECTORS + vectors);
@@ -313,9 +366,13 @@ static struct tile choose_tile(const struct stage *stage)
            blocks = (stage->neuron->output.channels + stage->group - 1) / stage->group,
            passes = block->images == 1 ? 1 : block->passes, // of an instance's share
         shares = stage->instances == 1 ? (pixels + unit - 1) / unit : stage->instances / passes;
-    struct tile tile = {{0, blocks}, {0, stage->instances}, {0, pixels}};
-    if (stage->instances >= stage->neuron->bits.from && blocks_are_better(stage, blocks, shares)) {
+    struct tile tile = {{0, blocks}, {0, stage->instances}, {0, pixels}, 0};
+    if (piece->pieces == 1)
+        return tile;
+    if (stage->instances >= stage->neuron->bits.from &&
+        blocks_are_better(stage, piece->pieces, blocks, shares)) {
         tile.blocks = pbit_piece_range(piece, blocks);
+        tile.by_blocks = 1;
         return tile;
     }
     struct pbit_range range = pbit_piece_range(piece, shares);
@@ -329,69 +386,74 @@ static struct tile choose_tile(const struct stage *stage)
     return tile;
 }
 
-/// What pieces read of each other's work comes before: views, random numbers, and planes without bits.
-static void prepare_stage(const struct stage *stage)
-{
-    const struct pbit_bit_operation *bits = &stage->neuron->bits;
-    uint32_t planes = pbit_bit_plane_count(stage->neuron);
-    struct pbit_range range = pbit_piece_range(stage->piece, planes);
-    if (stage->instances >= bits->from)
-        for (uint32_t t = 0; t < bits->terms; t++)
-            prepare_view(stage, t);
-    if (bits->share == 1)
-        return;
-    for (size_t plane = range.first; plane < range.end; plane++) // with zeros around the bits
-        pbit_bit_clear_plane(&stage->out, (uint32_t)plane, plane + 1 == planes);
-    prepare_all_random(stage);
-}
-
 static int makes_levels(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
 {
     return block->images * block->passes < neuron->bits.levels_below &&
            block->engine->tensor_random[neuron->operation.output];
 }
 
-enum { PREPARE, WORK, LEVELS }; // the phases of a stage
-
-uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
+static struct stage describe_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
+                                   const struct pbit_piece *piece)
 {
-    return makes_levels(block, neuron) ? LEVELS + 1 : WORK + 1;
+    struct stage stage = {.block = block,
+                          .neuron = neuron,
+                          .kernels = block->engine->bits,
+                          .piece = piece,
+                          .instances = block->images * block->passes,
+                          .group = block->engine->bits->group,
+                          .independent = block->sampler == PBIT_SAMPLER_IID};
+    stage.tile = choose_tile(&stage);
+    stage.out = pbit_bit_planes_of(neuron, stage.instances, block->bits);
+    return stage;
+}
+
+enum { WORK, LEVELS }; // the phases of a stage
+
+/// A level is of all channels' planes.
+uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
+                         uint32_t pieces)
+{
+    const struct pbit_piece piece = {.index = 0, .pieces = pieces};
+    return makes_levels(block, neuron) && describe_stage(block, neuron, &piece).tile.by_blocks ? LEVELS + 1
+                                                                                               : WORK + 1;
+}
+
+static void work(struct stage *stage)
+{
+    const struct pbit_engine_operation *neuron = stage->neuron;
+    const struct pbit_engine *engine = stage->block->engine;
+    struct pbit_engine_memory own = {stage->piece->scratch, 0};
+    stage->inputs = pbit_bit_lay_inputs(engine, neuron, stage->instances, &own);
+    stage->scratch =
+        pbit_bit_lay_scratch(engine, neuron, stage->tile.instances.end - stage->tile.instances.first, &own);
+    for (size_t i = 0; i < stage->instances && !stage->independent; i++)
+        stage->order[i] = pbit_sample_order(stage->block->first_pass + (uint32_t)(i % stage->block->passes));
+    for (uint32_t t = 0; t < neuron->bits.terms; t++)
+        stage->in[t] = planes_in(stage, t);
+    if (neuron->bits.share > 1) {
+        clear_planes(stage);
+        prepare_all_random(stage);
+    }
+    if (stage->instances >= neuron->bits.from) {
+        for (uint32_t t = 0; t < neuron->bits.terms; t++)
+            prepare_view(stage, t);
+        run_terms(stage);
+    } else {
+        run_fixed(stage);
+    }
+    for (size_t i = stage->tile.instances.first;
+         !stage->tile.by_blocks && makes_levels(stage->block, neuron) && i < stage->tile.instances.end; i++)
+        write_levels(stage, i, stage->tile.pixels);
 }
 
 void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
                     const struct pbit_piece *piece)
 {
-    const struct pbit_engine *engine = block->engine;
-    const struct pbit_bit_operation *bits = &neuron->bits;
-    struct pbit_engine_memory memory = {block->bits + bits->shared, 0}, own = {piece->scratch, 0};
-    struct stage stage = {.block = block,
-                          .neuron = neuron,
-                          .kernels = engine->bits,
-                          .piece = piece,
-                          .instances = block->images * block->passes,
-                          .group = engine->bits->group,
-                          .independent = block->sampler == PBIT_SAMPLER_IID};
-    stage.tile = choose_tile(&stage);
-    stage.shared = pbit_bit_lay_shared(engine, neuron, stage.instances, &memory);
-    size_t tile_instances = stage.tile.instances.end - stage.tile.instances.first;
-    stage.scratch = pbit_bit_lay_scratch(engine, neuron, tile_instances ? tile_instances : 1, &own);
-    for (size_t i = 0; i < stage.instances && !stage.independent; i++)
-        stage.order[i] = pbit_sample_order(block->first_pass + (uint32_t)(i % block->passes));
-    stage.out = pbit_bit_planes_of(neuron, stage.instances, block->bits);
-    for (uint32_t t = 0; t < bits->terms; t++)
-        stage.in[t] = planes_in(&stage, t);
-    struct pbit_range range = pbit_piece_range(piece, stage.instances);
-    if (piece->phase == PREPARE)
-        prepare_stage(&stage);
-    else if (piece->phase == LEVELS)
-        for (size_t i = range.first; i < range.end; i++)
-            write_levels(&stage, i);
-    else if (stage.tile.blocks.first == stage.tile.blocks.end)
-        return; // fewer shares than pieces
-    else if (stage.instances >= bits->from)
-        run_terms(&stage);
-    else
-        run_fixed(&stage);
+    struct stage stage = describe_stage(block, neuron, piece);
+    if (piece->phase == LEVELS)
+        share_levels(&stage);
+    else if (stage.tile.blocks.first < stage.tile.blocks.end) // else there are fewer shares than pieces
+        work(&stage);
 }
 
 void pbit_bit_prepare(const struct pbit_block *block)
@@ -401,7 +463,6 @@ void pbit_bit_prepare(const struct pbit_block *block)
     for (uint32_t i = 0; block->on_bits && i < block->engine->model.first_random; i++) {
         const struct pbit_engine_operation *operation = &block->engine->operations[i];
         if (operation->bits.stage && instances >= operation->bits.planes_from)
-            for (piece.phase = 0; piece.phase < pbit_bit_phases(block, operation); piece.phase++)
-                pbit_bit_stage(block, operation, &piece);
+            pbit_bit_stage(block, operation, &piece);
     }
 }

@@ -95,7 +95,6 @@ struct pbit_bit_operation {
     size_t part;       ///< pixels whose random numbers are a stream
     uint32_t jump[32]; ///< to the next part, struct pbit_bit_random
     size_t planes;     ///< offset in the block's memory
-    size_t shared;     ///< the same
     const struct pbit_bit_theta *pieces;
     // CONV
     struct pbit_bit_conv conv;

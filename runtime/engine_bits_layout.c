@@ -12,12 +12,6 @@ static size_t planes_bytes(const struct pbit_bit_plane_set *planes, uint32_t cou
     return count * planes->stride + planes->gap + PBIT_BIT_OVERRUN;
 }
 
-void pbit_bit_clear_plane(const struct pbit_bit_plane_set *planes, uint32_t index, int last)
-{
-    memset(planes->first + index * planes->stride - planes->gap, 0,
-           planes->stride + (last ? planes->gap + PBIT_BIT_OVERRUN : 0));
-}
-
 uint32_t pbit_bit_plane_count(const struct pbit_engine_operation *neuron)
 {
     return (neuron->output.channels + neuron->bits.share - 1) / neuron->bits.share;
@@ -59,26 +53,26 @@ size_t pbit_bit_sum_bytes(const struct pbit_engine_operation *conv)
     return conv->bits.conv.factors ? sizeof(int32_t) : sizeof(uint16_t);
 }
 
-struct pbit_bit_shared pbit_bit_lay_shared(const struct pbit_engine *engine,
+struct pbit_bit_inputs pbit_bit_lay_inputs(const struct pbit_engine *engine,
                                            const struct pbit_engine_operation *neuron, size_t instances,
                                            struct pbit_engine_memory *memory)
 {
     size_t channel = pbit_bit_channel_stride(neuron->bits.grid) * neuron->output.channels;
-    struct pbit_bit_shared shared = {.random = NULL};
+    struct pbit_bit_inputs inputs = {.random = NULL};
     for (uint32_t t = 0; t < neuron->bits.terms; t++) {
         const struct pbit_engine_operation *conv = &engine->operations[neuron->bits.term[t]];
         const struct pbit_bit_view *view = &conv->bits.view;
         struct pbit_bit_plane_set planes = pbit_bit_lay_view(view, instances);
         if (conv->bits.identity)
             continue;
-        shared.offsets[t] = pbit_engine_take(memory, conv->bits.conv.steps * sizeof(uint32_t));
+        inputs.offsets[t] = pbit_engine_take(memory, conv->bits.conv.steps * sizeof(uint32_t));
         if (!view->direct)
-            shared.view[t] = pbit_engine_take(
+            inputs.view[t] = pbit_engine_take(
                 memory, planes_bytes(&planes, view->phases * pbit_bit_view_planes(
                                                                  view, conv->operation.window.kernel_x)));
     }
-    shared.random = pbit_engine_take(memory, (instances * channel + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
-    return shared;
+    inputs.random = pbit_engine_take(memory, (instances * channel + PBIT_BIT_OVERRUN) * sizeof(uint16_t));
+    return inputs;
 }
 
 struct pbit_bit_scratch pbit_bit_lay_scratch(const struct pbit_engine *engine,
@@ -113,7 +107,7 @@ struct pbit_bit_scratch pbit_bit_lay_scratch(const struct pbit_engine *engine,
 
 size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *plan)
 {
-    size_t planes_end = 0, most = 0;
+    size_t planes_end = 0;
     for (uint32_t i = 0; i < plan->operations; i++) {
         struct pbit_engine_operation *operation = &engine->operations[i];
         struct pbit_bit_operation *bits = &operation->bits;
@@ -138,11 +132,9 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         // PBIT_LANES pixels are as many steps as channels
         pbit_lanes_jump(engine->jump, bits->part / PBIT_LANES * operation->output.channels, bits->jump);
         planes_end += pbit_engine_round_up(planes_bytes(&planes, pbit_bit_plane_count(operation)));
-        struct pbit_engine_memory shared = {NULL, 0};
-        pbit_bit_lay_shared(engine, operation, PBIT_ENGINE_INSTANCES, &shared);
-        most = shared.used > most ? shared.used : most;
         for (size_t instances = 1; instances <= PBIT_ENGINE_INSTANCES; instances++) { // few may need more
             struct pbit_engine_memory own = {NULL, 0};
+            pbit_bit_lay_inputs(engine, operation, PBIT_ENGINE_INSTANCES, &own);
             pbit_bit_lay_scratch(engine, operation, instances, &own);
             engine->scratch_bytes = own.used > engine->scratch_bytes ? own.used : engine->scratch_bytes;
         }
@@ -161,7 +153,5 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
             source->levels_below = from > source->levels_below ? from : source->levels_below;
         }
     }
-    for (uint32_t i = 0; i < plan->operations; i++)
-        engine->operations[i].bits.shared = planes_end;
-    return planes_end + most + PBIT_ENGINE_ALIGNMENT;
+    return planes_end + PBIT_ENGINE_ALIGNMENT;
 }

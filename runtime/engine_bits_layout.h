@@ -22,9 +22,6 @@ static inline size_t pbit_bit_channel_stride(struct pbit_bit_grid grid)
     return (pbit_bit_area(grid) + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
 }
 
-/// The zeros before plane `index`, and its columns; after the last one the zeros there too.
-void pbit_bit_clear_plane(const struct pbit_bit_plane_set *planes, uint32_t index, int last);
-
 /// Planes that a NEURON makes.
 uint32_t pbit_bit_plane_count(const struct pbit_engine_operation *neuron);
 
@@ -38,19 +35,20 @@ struct pbit_bit_plane_set pbit_bit_lay_view(const struct pbit_bit_view *view, si
 /// Of a sum of a CONV: 2, or 4 where there are group factors.
 size_t pbit_bit_sum_bytes(const struct pbit_engine_operation *conv);
 
-/// What all pieces of a stage read beside planes.
-struct pbit_bit_shared {
+/// What a piece of a stage reads beside planes; it makes it for itself: from another thread it would come
+/// later.
+struct pbit_bit_inputs {
     uint32_t *offsets[PBIT_BIT_TERMS];
     uint8_t *view[PBIT_BIT_TERMS];
     uint16_t *random; ///< [image or instance][channel][channel_stride]
 };
 
 /// Lays it out in `memory`, or counts.
-struct pbit_bit_shared pbit_bit_lay_shared(const struct pbit_engine *engine,
+struct pbit_bit_inputs pbit_bit_lay_inputs(const struct pbit_engine *engine,
                                            const struct pbit_engine_operation *neuron, size_t instances,
                                            struct pbit_engine_memory *memory);
 
-/// What a piece of a stage needs for itself.
+/// What else a piece of a stage needs.
 struct pbit_bit_scratch {
     uint8_t *tables; ///< PBIT_BIT_SCRATCH
     uint8_t *rows;   ///< of an instance of a view
@@ -65,16 +63,15 @@ struct pbit_bit_scratch pbit_bit_lay_scratch(const struct pbit_engine *engine,
                                              const struct pbit_engine_operation *neuron, size_t instances,
                                              struct pbit_engine_memory *memory);
 
-/// A view in the making.
+/// A part of a view in the making.
 struct pbit_bit_viewing {
     const struct pbit_bit_kernels *kernels;
     const struct pbit_engine_operation *conv;
-    size_t instances;
-    uint8_t *rows; ///< scratch
+    struct pbit_range instances, columns; ///< columns: of each instance
+    uint8_t *rows;                        ///< scratch
 };
 
-/// The piece's planes of a view; those where channels of several taps are merged go with the first.
-void pbit_bit_make_view(const struct pbit_bit_viewing *viewing, const struct pbit_piece *piece,
-                        const struct pbit_bit_plane_set *source, const struct pbit_bit_plane_set *to);
+void pbit_bit_make_view(const struct pbit_bit_viewing *viewing, const struct pbit_bit_plane_set *source,
+                        const struct pbit_bit_plane_set *to);
 
 #endif

@@ -14,19 +14,20 @@ static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t
             out[x] = in[x * stride];
 }
 
-/// The rows of an instance as a column of the window sees them, one by one. in: of the instance.
+/// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance.
 static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, uint32_t tap,
-                      const uint8_t *in, uint8_t *out)
+                      const struct pbit_range *rows, const uint8_t *in, uint8_t *out)
 {
     const struct pbit_window *w = &conv->operation.window;
-    struct pbit_bit_grid grid = conv->bits.view.grid;
+    uint32_t columns = conv->bits.view.grid.width;
     int64_t height = conv->input.height, width = conv->input.width, stride = w->stride_x,
             x0 = (int64_t)tap * w->dilation_x - w->pad_x;
     int64_t first = x0 < 0 ? (-x0 + stride - 1) / stride : 0,
             end = width > x0 ? (width - x0 + stride - 1) / stride : 0;
-    end = end > grid.width ? grid.width : end;
-    memset(out, 0, pbit_bit_area(grid));
-    for (uint32_t row = 0; row < grid.height; row++, out += grid.width) {
+    end = end > columns ? columns : end;
+    out += rows->first * columns;
+    memset(out, 0, (rows->end - rows->first) * columns);
+    for (size_t row = rows->first; row < rows->end; row++, out += columns) {
         int64_t y =
             conv->bits.view.origin_y + (int64_t)conv->bits.view.phase[phase] + (int64_t)row * w->stride_y;
         if (y >= 0 && y < height && first < end)
@@ -34,53 +35,64 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
     }
 }
 
-/// A plane of the input as a column of the window sees it, for all instances. map: adds what its bits become.
+/// A plane of the input as a column of the window sees it, an instance. map: adds what its bits become.
+static void show_instance(const struct pbit_bit_viewing *viewing, uint32_t phase, uint32_t tap,
+                          const uint8_t *in, const uint8_t *map, uint8_t *out)
+{
+    enum { ALIGNED = 64 }; // what lies beyond a mask is not there
+    const struct pbit_engine_operation *conv = viewing->conv;
+    const struct pbit_bit_view *view = &conv->bits.view;
+    const struct pbit_window *w = &conv->operation.window;
+    size_t pixels = (size_t)conv->input.height * conv->input.width, width = view->grid.width;
+    struct pbit_range columns = viewing->columns;
+    if (view->mask) {
+        size_t end = columns.end < pixels ? columns.end : pixels;
+        columns.first -= columns.first % ALIGNED;
+        if (columns.first < end)
+            viewing->kernels->show(in + columns.first + (int32_t)(tap * w->dilation_x) - (int32_t)w->pad_x,
+                                   view->mask + tap * pbit_bit_mask_stride(&conv->input) + columns.first, map,
+                                   end - columns.first, out + columns.first);
+        if (!map && end < columns.end)
+            memset(out + end, 0, columns.end - end);
+        return;
+    }
+    struct pbit_range rows = {columns.first / width, (columns.end + width - 1) / width};
+    copy_rows(conv, phase, tap, &rows, in, map ? viewing->rows : out);
+    if (!map)
+        return;
+    memset(viewing->rows + rows.end * width, 0, PBIT_BIT_OVERRUN);
+    viewing->kernels->show(viewing->rows + rows.first * width, NULL, map, (rows.end - rows.first) * width,
+                           out + rows.first * width);
+}
+
 static void show_plane(const struct pbit_bit_viewing *viewing, uint32_t phase, uint32_t tap,
                        const uint8_t *in, const uint8_t *map, uint8_t *out)
 {
     const struct pbit_engine_operation *conv = viewing->conv;
-    const struct pbit_bit_view *view = &conv->bits.view;
-    const struct pbit_window *w = &conv->operation.window;
-    size_t pixels = (size_t)conv->input.height * conv->input.width, area = pbit_bit_area(view->grid);
-    for (size_t i = 0; i < viewing->instances; i++, in += pixels, out += area) {
-        if (view->mask) {
-            viewing->kernels->show(in + (int32_t)(tap * w->dilation_x) - (int32_t)w->pad_x,
-                                   view->mask + tap * pbit_bit_mask_stride(&conv->input), map, pixels, out);
-            if (!map)
-                memset(out + pixels, 0, area - pixels);
-        } else if (!map) {
-            copy_rows(conv, phase, tap, in, out);
-        } else {
-            copy_rows(conv, phase, tap, in, viewing->rows);
-            memset(viewing->rows + area, 0, PBIT_BIT_OVERRUN);
-            viewing->kernels->show(viewing->rows, NULL, map, area, out);
-        }
-    }
+    size_t pixels = (size_t)conv->input.height * conv->input.width,
+           area = pbit_bit_area(conv->bits.view.grid);
+    for (size_t i = viewing->instances.first; i < viewing->instances.end; i++)
+        show_instance(viewing, phase, tap, in + i * pixels, map, out + i * area);
 }
 
-void pbit_bit_make_view(const struct pbit_bit_viewing *viewing, const struct pbit_piece *piece,
-                        const struct pbit_bit_plane_set *source, const struct pbit_bit_plane_set *to)
+void pbit_bit_make_view(const struct pbit_bit_viewing *viewing, const struct pbit_bit_plane_set *source,
+                        const struct pbit_bit_plane_set *to)
 {
     const struct pbit_bit_view *view = &viewing->conv->bits.view;
     uint32_t taps = viewing->conv->operation.window.kernel_x, planes = pbit_bit_view_planes(view, taps);
-    struct pbit_range range = pbit_piece_range(piece, taps * view->full);
+    size_t area = pbit_bit_area(view->grid), before = viewing->instances.first * area,
+           all = viewing->instances.end * area - before;
     uint8_t *out = to->first;
-    if (taps * view->full < piece->pieces) // merged planes end where the first of the next phase begins
-        range = (struct pbit_range){0, piece->index == 0 ? taps * view->full : 0};
     for (uint32_t phase = 0; phase < view->phases; phase++) {
         for (uint32_t plane = 0; plane < planes; plane++, out += to->stride) {
             int merged = plane >= taps * view->full;
-            if (merged ? piece->index != 0 : plane < range.first || plane >= range.end)
-                continue;
-            memset(out - to->gap, 0, merged ? to->stride : to->gap);
+            memset(out + before - to->gap, 0, to->gap + (merged ? all : 0));
             if (!merged)
                 show_plane(viewing, phase, plane / view->full,
                            source->first + plane % view->full * source->stride, NULL, out);
         }
-        for (uint32_t i = 0; piece->index == 0 && i < view->piece_count; i++)
+        for (uint32_t i = 0; i < view->piece_count; i++)
             show_plane(viewing, phase, view->piece[i].tap, source->first + view->full * source->stride,
                        view->piece[i].map, out - (view->merged - view->piece[i].plane) * to->stride);
     }
-    if (piece->index == 0)
-        memset(out - to->gap, 0, to->gap + PBIT_BIT_OVERRUN);
 }

@@ -93,10 +93,10 @@ const char *pbit_block_instruction(const struct pbit_block *block, uint32_t inde
                : kernels->instruction;
 }
 
-uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index)
+uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index, uint32_t pieces)
 {
     const struct pbit_engine_operation *operation = &block->engine->operations[index];
-    return pbit_bit_duty(block, operation) == PBIT_BIT_STAGE ? pbit_bit_phases(block, operation) : 1;
+    return pbit_bit_duty(block, operation) == PBIT_BIT_STAGE ? pbit_bit_phases(block, operation, pieces) : 1;
 }
 
 uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, const struct pbit_piece *piece)
@@ -134,5 +134,6 @@ uint64_t pbit_block_cost(const struct pbit_block *block, uint32_t index)
         return 0;
     if (is_fused(block, operation))
         costly = &block->engine->operations[operation->fused];
-    return costly->cost * instances / (is_conv && pbit_dense_is_on_bits(block, operation) ? BITS_SPARE : 1);
+    return costly->cost * instances / (is_conv && pbit_dense_is_on_bits(block, operation) ? BITS_SPARE : 1) +
+           1;
 }

@@ -197,7 +197,7 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
     if (any) {
         kernels->seed(&lanes, block->options->seed, block->first_image + instance / block->passes,
                       neuron->layer, independent ? pass + 1 : 0);
-        pbit_lanes_skip(&lanes, block->engine->jump, (uint64_t)steps->first * (run.lanes ? run.levels : 1));
+        kernels->skip(&lanes, block->engine->jump, (uint64_t)steps->first * (run.lanes ? run.levels : 1));
     } else
         memset(random, 0, PBIT_NEURON_SCRATCH);
     for (size_t left = neurons.end - neurons.first; left > 0; left -= run.count) {

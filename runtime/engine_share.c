@@ -4,7 +4,7 @@
 
 /// Picoseconds below which a piece is not worth its way to another thread, and a call of `share` its own: the
 /// way takes 100 nanoseconds to 400, depending on where the processors lie.
-enum { LEAST_PIECE = 500 * 1000, LEAST_CALL = 8000 * 1000 };
+enum { LEAST_PIECE = 500 * 1000, LEAST_CALL = 1500 * 1000 };
 
 int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *rows)
 {
@@ -18,20 +18,12 @@ int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *r
     return 1;
 }
 
-static uint32_t execute_phases(const struct pbit_block *block, uint32_t index, struct pbit_piece *piece)
-{
-    uint32_t done_by = index, phases = pbit_block_phases(block, index);
-    for (piece->phase = 0; piece->phase < phases; piece->phase++)
-        done_by = pbit_block_execute(block, index, piece);
-    return done_by;
-}
-
 static void run_alone(const struct pbit_block *block, uint32_t first, uint32_t end)
 {
     const struct pbit_options *options = block->options;
     struct pbit_piece all = {.index = 0, .pieces = 1, .scratch = block->scratch};
     for (uint32_t i = first; i < end; i++) {
-        uint32_t done_by = execute_phases(block, i, &all);
+        uint32_t done_by = pbit_block_execute(block, i, &all);
         const struct pbit_engine_operation *operation = &block->engine->operations[i];
         for (size_t j = 0; options->observe && j < block->images * block->passes; j++)
             options->observe(options->state, i, pbit_block_output(block, operation, j));
@@ -49,16 +41,16 @@ static void run_piece(const void *job, uint32_t number, uint32_t index)
                                .phase = stage->phase,
                                .scratch = block->scratch + index * block->engine->scratch_bytes};
     if (index == PBIT_WHOLE) {
+        if (stage->phase > 0)
+            return;
         piece.index = 0;
         piece.pieces = 1;
         piece.scratch = block->scratch;
     } else if (index >= stage->pieces) {
         return;
     }
-    if (stage->pieces > 1)
-        pbit_block_execute(block, stage->first, &piece);
-    for (uint32_t i = stage->first; stage->pieces == 1 && i < stage->end; i++)
-        execute_phases(block, i, &piece);
+    for (uint32_t i = stage->first; i < stage->end; i++)
+        pbit_block_execute(block, i, &piece);
 }
 
 /// Returns the number of stages, 0 where sharing is not worth the call: operations that are not worth sharing
@@ -71,11 +63,13 @@ static uint32_t plan_stages(const struct pbit_block *block, uint32_t first, uint
     *most = 1;
     for (uint32_t i = first; i < end; i++) {
         uint64_t cost = pbit_block_cost(block, i);
+        if (cost == 0)
+            continue;
         uint32_t pieces = cost / LEAST_PIECE < block->options->threads ? (uint32_t)(cost / LEAST_PIECE)
                                                                        : block->options->threads;
         pieces += pieces == 0;
         *shared += pieces > 1 ? cost : 0;
-        uint32_t phases = pieces > 1 ? pbit_block_phases(block, i) : 1;
+        uint32_t phases = pbit_block_phases(block, i, pieces);
         if (pieces == 1 && count && block->stages[count - 1].pieces == 1)
             block->stages[count - 1].end = i + 1;
         else

@@ -47,6 +47,21 @@ static inline uint32_t pbit_lanes_next(struct pbit_lanes *lanes, uint32_t j)
     return s >> 16;
 }
 
+/// `steps` steps of every lane at once: they are linear over the bits of a state, so what they make of each
+/// is added up. jump[i]: what 2^i steps make of each bit; there are enough of them.
+static inline void pbit_lanes_skip(struct pbit_lanes *lanes, const uint32_t (*jump)[32], uint64_t steps)
+{
+    for (; steps; steps >>= 1, jump++) {
+        struct pbit_lanes made = {{0}};
+        if (!(steps & 1))
+            continue;
+        for (uint32_t bit = 0; bit < 32; bit++)
+            for (uint32_t j = 0; j < PBIT_LANES; j++)
+                made.state[j] ^= (*jump)[bit] & (0u - (lanes->state[j] >> bit & 1));
+        *lanes = made;
+    }
+}
+
 /// What pass t (0-based) contributes to the stratified sampler: bitrev16(t).
 uint32_t pbit_sample_order(uint32_t sample);
 

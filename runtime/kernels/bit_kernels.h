@@ -129,6 +129,7 @@ struct pbit_bit_random {
     size_t pixels;
     size_t part;   ///< pixels, a multiple of PBIT_BIT_PIXELS; there are `streams` parts at most
     size_t stride; ///< from channel to channel: a multiple of PBIT_BIT_PIXELS not below the pixels
+    uint32_t first_channel, end_channel; ///< that are wanted; others may be anything
     uint32_t channels, *buffer; ///< buffer: [streams][PBIT_BIT_PIXELS][channels] and PBIT_BIT_OVERRUN more
     const uint32_t *jump;       ///< [32] what each bit of a state becomes `part` pixels later
 };

@@ -396,7 +396,7 @@ static TARGET void draw_random(const struct pbit_bit_random *layer, const struct
         step_streams(states, channels, layer->buffer, pitch); // of PBIT_LANES, as many as pixels
         for (size_t s = 0; s < STREAMS && s * layer->part + done < layer->pixels; s++)
             for (size_t i = 0; i < PBIT_BIT_PIXELS; i += 2 * LANES)
-                for (uint32_t c = 0; c < channels; c += LANES)
+                for (uint32_t c = layer->first_channel / LANES * LANES; c < layer->end_channel; c += LANES)
                     transpose_states(layer->buffer + s * pitch + i * channels + c, channels, channels - c,
                                      layer->stride, random + c * layer->stride + s * layer->part + done + i);
     }

@@ -67,6 +67,8 @@ struct pbit_neuron_run {
 /// pbit_lanes_seed.
 typedef void pbit_fast_seed_function(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
                                      uint32_t pass);
+/// pbit_lanes_skip.
+typedef void pbit_fast_skip_function(struct pbit_lanes *lanes, const uint32_t (*jump)[32], uint64_t steps);
 /// The next random numbers: random[count], and the rest of the last step.
 typedef void pbit_fast_random_function(struct pbit_lanes *lanes, size_t count, uint16_t *random);
 typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
@@ -74,6 +76,7 @@ typedef void pbit_fast_neuron_function(const struct pbit_fast_neuron *tables,
                                        const struct pbit_neuron_run *run);
 
 pbit_fast_seed_function pbit_fast_seed, pbit_fast_seed_avx512, pbit_fast_seed_avx2, pbit_fast_seed_neon;
+pbit_fast_skip_function pbit_fast_skip, pbit_fast_skip_avx512, pbit_fast_skip_avx2, pbit_fast_skip_neon;
 pbit_fast_random_function pbit_fast_random, pbit_fast_random_avx512, pbit_fast_random_avx2,
     pbit_fast_random_neon;
 pbit_fast_neuron_function pbit_fast_neuron, pbit_fast_neuron_avx512, pbit_fast_neuron_avx2,

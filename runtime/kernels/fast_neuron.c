@@ -16,6 +16,11 @@ void pbit_fast_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uin
     pbit_lanes_seed(lanes, seed, image, layer, pass);
 }
 
+void pbit_fast_skip(struct pbit_lanes *lanes, const uint32_t (*jump)[32], uint64_t steps)
+{
+    pbit_lanes_skip(lanes, jump, steps);
+}
+
 void pbit_fast_random(struct pbit_lanes *lanes, size_t count, uint16_t *random)
 {
     words state[VECTORS];
