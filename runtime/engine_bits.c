@@ -184,13 +184,15 @@ static void pool_block(const struct stage *stage)
     const struct pbit_tensor *output = &stage->neuron->output;
     const struct pbit_engine_operation *conv = &stage->block->engine->operations[bits->term[0]];
     size_t number = pbit_bit_sum_bytes(conv);
+    int paired = stage->scratch.columns[0].paired;
     for (uint32_t j = 0; j < stage->group; j++) {
         const struct pbit_bit_pool pool = {
             .sums = stage->scratch.sums[0] + j * stage->scratch.sums_stride[0] * number,
             .wide = number == sizeof(int32_t),
             .instances = stage->tile.instances.end - stage->tile.instances.first,
-            .pitch = stage->scratch.columns[0].out_pitch,
-            .line = conv->output.width,
+            .paired = paired,
+            .pitch = stage->scratch.columns[0].out_pitch / (paired ? 2 : 1),
+            .line = conv->output.width / (paired ? 2 : 1),
             .height = (uint32_t)((stage->tile.pixels.end - stage->tile.pixels.first) / output->width),
             .width = output->width};
         stage->kernels->pool(&pool, stage->scratch.pooled + j * stage->scratch.pooled_stride * number);
@@ -324,7 +326,7 @@ static void write_levels(const struct stage *stage, size_t instance, struct pbit
     if (neuron->bits.share == 1)
         pbit_bit_spread_levels(planes, stride, pixels, (uint32_t)channels, out);
     else
-        pbit_bit_spread(planes, stride, pixels, (uint32_t)channels, neuron->bits.share, out);
+        stage->kernels->spread(planes, stride, pixels, (uint32_t)channels, neuron->bits.share, out);
 }
 
 static void share_levels(const struct stage *stage)

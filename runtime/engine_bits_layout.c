@@ -32,14 +32,16 @@ struct pbit_bit_plane_set pbit_bit_lay_view(const struct pbit_bit_view *view, si
 
 /// Instances are pieces by themselves where that makes fewer vectors.
 static struct pbit_bit_columns columns_of(const struct pbit_engine *engine,
-                                          const struct pbit_engine_operation *conv, size_t instances)
+                                          const struct pbit_engine_operation *conv, int pooled,
+                                          size_t instances)
 {
     size_t vector = engine->bits->columns, pitch = pbit_bit_area(conv->bits.view.grid),
            pixels = (size_t)conv->output.height * conv->output.width,
            rounded = (pixels + vector - 1) / vector, all = (instances - 1) * pitch + pixels;
+    int paired = pooled && conv->output.width % 2 == 0 && !conv->bits.conv.factors;
     return rounded * instances <= (all + vector - 1) / vector
-               ? (struct pbit_bit_columns){instances, pixels, pitch, rounded * vector}
-               : (struct pbit_bit_columns){1, all, pitch, pitch};
+               ? (struct pbit_bit_columns){instances, pixels, pitch, rounded * vector, paired}
+               : (struct pbit_bit_columns){1, all, pitch, pitch, paired};
 }
 
 /// Numbers of a channel in all instances.
@@ -89,7 +91,7 @@ struct pbit_bit_scratch pbit_bit_lay_scratch(const struct pbit_engine *engine,
             continue;
         number = pbit_bit_sum_bytes(conv);
         rows = pbit_bit_area(conv->bits.view.grid) > rows ? pbit_bit_area(conv->bits.view.grid) : rows;
-        scratch.columns[t] = columns_of(engine, conv, instances);
+        scratch.columns[t] = columns_of(engine, conv, bits->pooled, instances);
         scratch.sums_stride[t] = sums_stride(&scratch.columns[t], instances);
         scratch.sums[t] = pbit_engine_take(memory, group * scratch.sums_stride[t] * number);
     }

@@ -1,11 +1,14 @@
 // Views: planes as the columns of a CONV's window see them.
 #include "runtime/engine_bits_layout.h"
 
-/// Every stride-th column of `in`.
+/// Every stride-th column of `in`. Rows are short: where columns follow each other, they are copied in
+/// CHUNKs, of which the last may reach beyond the row.
 static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t stride, size_t columns)
 {
+    enum { CHUNK = 16 };
     if (stride == 1)
-        memcpy(out, in, columns);
+        for (size_t x = 0; x < columns; x += CHUNK)
+            memcpy(out + x, in + x, CHUNK);
     else if (stride == 2) // the most frequent one: compilers know how to take every second byte
         for (size_t x = 0; x < columns; x++)
             out[x] = in[2 * x];
@@ -14,7 +17,14 @@ static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t
             out[x] = in[x * stride];
 }
 
-/// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance.
+static void clear_row(uint8_t *row, size_t first, size_t end)
+{
+    if (first < end)
+        memset(row + first, 0, end - first);
+}
+
+/// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance. What a row
+/// writes beyond its end, the next one writes again.
 static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, uint32_t tap,
                       const struct pbit_range *rows, const uint8_t *in, uint8_t *out)
 {
@@ -26,12 +36,16 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
             end = width > x0 ? (width - x0 + stride - 1) / stride : 0;
     end = end > columns ? columns : end;
     out += rows->first * columns;
-    memset(out, 0, (rows->end - rows->first) * columns);
     for (size_t row = rows->first; row < rows->end; row++, out += columns) {
         int64_t y =
             conv->bits.view.origin_y + (int64_t)conv->bits.view.phase[phase] + (int64_t)row * w->stride_y;
-        if (y >= 0 && y < height && first < end)
-            copy_row(out + first, in + y * width + x0 + first * stride, w->stride_x, (size_t)(end - first));
+        if (y < 0 || y >= height || first >= end) {
+            memset(out, 0, columns);
+            continue;
+        }
+        copy_row(out + first, in + y * width + x0 + first * stride, w->stride_x, (size_t)(end - first));
+        clear_row(out, 0, (size_t)first);
+        clear_row(out, (size_t)end, columns);
     }
 }
 

@@ -38,6 +38,8 @@ struct pbit_bit_conv {
 struct pbit_bit_columns {
     size_t pieces, length;
     size_t in_pitch, out_pitch; ///< from piece to piece
+    int paired; ///< of columns 2i and 2i + 1, only the larger sum: where that of column i would be. Both are
+                ///< pixels of a line; without factors
 };
 
 /// One block of output channels. offsets: [steps], where the index bytes of column 0 lie in `planes`.
@@ -115,7 +117,8 @@ typedef void pbit_bit_draw_function(const struct pbit_bit_draw *draw, uint8_t *p
 /// The largest of 2 x 2 sums of a channel in some instances, uint16_t or int32_t numbers, `pitch` apart.
 struct pbit_bit_pool {
     const void *sums;
-    int wide; ///< int32_t
+    int wide;   ///< int32_t
+    int paired; ///< of two sums of a line the larger one is there: lines are as long as the output's
     size_t instances, pitch;
     uint32_t line;          ///< numbers to the next line
     uint32_t height, width; ///< of the output
@@ -142,6 +145,10 @@ typedef void pbit_bit_random_function(const struct pbit_bit_random *layer, const
 typedef void pbit_bit_transpose_function(const int32_t *in, size_t pixels, uint32_t channels, size_t stride,
                                          int32_t *out);
 
+/// Planes of bits, `stride` bytes apart, to out[pixel][channel], a byte for each bit.
+typedef void pbit_bit_spread_function(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels,
+                                      uint32_t group, uint8_t *out);
+
 struct pbit_bit_kernels {
     uint32_t group;
     uint32_t part;    ///< steps whose tables are held at a time
@@ -153,6 +160,7 @@ struct pbit_bit_kernels {
     pbit_bit_pool_function *pool;
     pbit_bit_random_function *random;
     pbit_bit_transpose_function *transpose;
+    pbit_bit_spread_function *spread;
     const char *instruction; ///< that looks up
 };
 extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_avx2;
@@ -160,10 +168,8 @@ extern const struct pbit_bit_kernels pbit_bit_kernels_avx512, pbit_bit_kernels_a
 /// The exact bit of a channel, or its level, in column i of an instance.
 uint8_t pbit_bit_exact(const struct pbit_bit_draw *draw, uint32_t channel, size_t instance, size_t i);
 
-/// Planes `stride` bytes apart to out[pixel][channel], a byte for each bit or level. group: channels of a
-/// plane's byte.
-void pbit_bit_spread(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels, uint32_t group,
-                     uint8_t *out);
+pbit_bit_spread_function pbit_bit_spread; ///< for every processor
+/// Planes of levels, `stride` bytes apart, to out[pixel][channel].
 void pbit_bit_spread_levels(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels,
                             uint8_t *out);
 

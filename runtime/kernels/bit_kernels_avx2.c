@@ -29,6 +29,8 @@ typedef __m256i VECTOR;
 #define ADD_8 _mm256_add_epi8
 #define ADD_16 _mm256_add_epi16
 #define ADD_32 _mm256_add_epi32
+#define MAX_16 _mm256_max_epu16
+#define RIGHT_16 _mm256_srli_epi16
 #define WIDEN_16(from) _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(from)))
 #define WIDEN_32(from) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(from)))
 #define scale(words, factor) _mm256_madd_epi16(words, _mm256_set1_epi32(factor))
@@ -182,32 +184,21 @@ INLINE void pool_integers(const int32_t *in, size_t line, int32_t *out)
     VECTOR_STORE(out, _mm256_permute4x64_epi64(largest, 0xD8));
 }
 
-INLINE void pool_lines(VECTOR upper, VECTOR lower, uint16_t *out)
+INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
 {
-    VECTOR largest = _mm256_max_epu16(upper, lower);
+    VECTOR largest = _mm256_max_epu16(VECTOR_LOAD(upper), VECTOR_LOAD(lower));
     largest = _mm256_max_epu16(largest, _mm256_srli_epi32(largest, 16));
     largest = _mm256_and_si256(largest, _mm256_set1_epi32(0xFFFF));
     __m128i low = _mm256_castsi256_si128(largest), high = _mm256_extracti128_si256(largest, 1);
     _mm_storeu_si128((__m128i *)out, _mm_packus_epi32(low, high));
 }
 
-INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
+/// The larger number of two lines.
+INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint16_t *out)
 {
-    pool_lines(VECTOR_LOAD(upper), VECTOR_LOAD(lower), out);
-}
-
-INLINE int can_pool_packed(uint32_t width)
-{
-    return width == 4;
-}
-
-/// Lines of 8 numbers: two vectors have 4 of them.
-INLINE void pool_packed(const uint16_t *in, uint32_t width, uint16_t *out)
-{
-    (void)width;
-    VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + BYTES / 2);
-    pool_lines(_mm256_permute2x128_si256(first, second, 0x20), _mm256_permute2x128_si256(first, second, 0x31),
-               out);
+    for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
+        for (uint32_t x = 0; x < width; x += BYTES / 2)
+            VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
 }
 
 #include "runtime/kernels/bit_tiles.h"
@@ -243,5 +234,6 @@ const struct pbit_bit_kernels pbit_bit_kernels_avx2 = {.group = GROUP,
                                                        .pool = pool,
                                                        .random = draw_random,
                                                        .transpose = transpose_integers,
+                                                       .spread = pbit_bit_spread,
                                                        .instruction = "vpshufb"};
 #endif

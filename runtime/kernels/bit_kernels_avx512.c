@@ -31,6 +31,8 @@ typedef __m512i VECTOR;
 #define ADD_8 _mm512_add_epi8
 #define ADD_16 _mm512_add_epi16
 #define ADD_32 _mm512_add_epi32
+#define MAX_16 _mm512_max_epu16
+#define RIGHT_16 _mm512_srli_epi16
 #define WIDEN_16(from) _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(from)))
 #define WIDEN_32(from) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(from)))
 #define scale(words, factor) _mm512_madd_epi16(words, _mm512_set1_epi32(factor))
@@ -185,31 +187,39 @@ INLINE void pool_integers(const int32_t *in, size_t line, int32_t *out)
     VECTOR_STORE(out, _mm512_max_epi32(even, odd));
 }
 
-INLINE void pool_lines(VECTOR upper, VECTOR lower, uint16_t *out)
+INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
 {
-    VECTOR largest = _mm512_max_epu16(upper, lower);
+    VECTOR largest = MAX_16(VECTOR_LOAD(upper), VECTOR_LOAD(lower));
     largest = _mm512_max_epu16(largest, _mm512_srli_epi32(largest, 16));
     _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi32_epi16(largest));
 }
 
-INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *out)
+/// Where the numbers of every second line begin, which are `width` long.
+INLINE VECTOR index_lines(uint32_t width)
 {
-    pool_lines(VECTOR_LOAD(upper), VECTOR_LOAD(lower), out);
+    static const uint16_t count[BYTES / 2] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                              16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    VECTOR line = _mm512_mulhi_epu16(VECTOR_LOAD(count), _mm512_set1_epi16((short)(65535 / width + 1)));
+    return ADD_16(VECTOR_LOAD(count), _mm512_mullo_epi16(line, _mm512_set1_epi16((short)width)));
 }
 
-INLINE int can_pool_packed(uint32_t width)
+/// The larger number of two lines. Of short lines, a vector takes as many as there are in two.
+INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint16_t *out)
 {
-    return width == 4 || width == 8;
-}
-
-/// Lines of 16 or 8 numbers: two vectors have 4 or 8 of them.
-INLINE void pool_packed(const uint16_t *in, uint32_t width, uint16_t *out)
-{
-    VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + BYTES / 2);
-    if (width == 8)
-        pool_lines(_mm512_shuffle_i64x2(first, second, 0x44), _mm512_shuffle_i64x2(first, second, 0xEE), out);
-    else
-        pool_lines(_mm512_shuffle_i64x2(first, second, 0x88), _mm512_shuffle_i64x2(first, second, 0xDD), out);
+    enum { WORDS = BYTES / 2 };
+    uint32_t lines = width == 1 ? 1 : WORDS / width;
+    if (lines < 2) {
+        for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
+            for (uint32_t x = 0; x < width; x += WORDS)
+                VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
+        return;
+    }
+    VECTOR upper = index_lines(width), lower = ADD_16(upper, _mm512_set1_epi16((short)width));
+    for (uint32_t y = 0; y < height; y += lines, in += 2 * lines * width, out += lines * width) {
+        VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + WORDS);
+        VECTOR_STORE(out, MAX_16(_mm512_permutex2var_epi16(first, upper, second),
+                                 _mm512_permutex2var_epi16(first, lower, second)));
+    }
 }
 
 #include "runtime/kernels/bit_tiles.h"
@@ -290,6 +300,40 @@ static uint32_t convolve_tile(const struct part *part, uint32_t count, const uin
     return 1;
 }
 
+/// Some of up to 64 channels of eight pixels: their bits are masks. Vectors that end before `last` may be
+/// written whole: the bytes of the next pixel come later.
+INLINE void spread_pixels(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels,
+                          uint32_t wanted, uint8_t *out, const uint8_t *last)
+{
+    uint64_t masks[8];
+    VECTOR bits = VECTOR_ZERO();
+    for (uint32_t k = 0; k < wanted; k += GROUP, planes += stride) {
+        VECTOR bytes = _mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)planes));
+        bits = _mm512_or_si512(bits, _mm512_sll_epi64(bytes, _mm_cvtsi32_si128((int)k)));
+    }
+    VECTOR_STORE(masks, bits);
+    for (size_t i = 0; i < pixels && i < 8; i++, out += channels) {
+        VECTOR bytes = _mm512_maskz_set1_epi8(masks[i], 1);
+        if (last - out >= BYTES)
+            VECTOR_STORE(out, bytes);
+        else
+            _mm512_mask_storeu_epi8(out, ((uint64_t)1 << wanted) - 1, bytes);
+    }
+}
+
+static TARGET void spread(const uint8_t *planes, size_t stride, size_t pixels, uint32_t channels,
+                          uint32_t group, uint8_t *out)
+{
+    enum { MOST = 60 };
+    const uint8_t *last = channels <= MOST ? out + pixels * channels : out;
+    (void)group;
+    for (size_t pixel = 0; pixel < pixels; pixel += 8)
+        for (uint32_t first = 0; first < channels; first += MOST)
+            spread_pixels(planes + first / GROUP * stride + pixel, stride, pixels - pixel, channels,
+                          channels - first < MOST ? channels - first : MOST, out + pixel * channels + first,
+                          last);
+}
+
 const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {.group = GROUP,
                                                          .part = STEPS,
                                                          .columns = BYTES,
@@ -300,5 +344,6 @@ const struct pbit_bit_kernels pbit_bit_kernels_avx512 = {.group = GROUP,
                                                          .pool = pool,
                                                          .random = draw_random,
                                                          .transpose = transpose_integers,
+                                                         .spread = spread,
                                                          .instruction = "vpermb"};
 #endif

@@ -16,7 +16,7 @@ INLINE VECTOR keep(VECTOR x)
 /// Some steps of a block, whose tables lie in the nearest cache. sums: added to, unless `first`.
 struct part {
     uint32_t steps, channels; ///< channels: of the block, that are there
-    int first;
+    int first, last, paired;
     const uint8_t *runs, *factors, *seeds;
     const uint8_t *tables; ///< not for FEW vectors
     const uint32_t *offsets;
@@ -69,6 +69,24 @@ INLINE void add_runs(const struct part *part, uint32_t runs, const uint8_t *from
     }
 }
 
+/// The same of the even columns and of the odd ones, which lie half a channel further on while parts are
+/// missing; then the larger sum of each pair.
+INLINE void add_runs_of_pairs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size,
+                              uint16_t *to)
+{
+    uint16_t *to_odd = to + part->stride / 2;
+    VECTOR even = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to),
+           odd = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to_odd);
+    for (uint32_t run = 0; run < runs; run++) {
+        VECTOR sums = VECTOR_LOAD(from + run * size);
+        even = ADD_16(even, AND(sums, set_integer(0x00FF00FF)));
+        odd = ADD_16(odd, RIGHT_16(sums, 8));
+    }
+    VECTOR_STORE(to, part->last ? MAX_16(even, odd) : even);
+    if (!part->last)
+        VECTOR_STORE(to_odd, odd);
+}
+
 /// The same in 32 bits, with the factors of the runs.
 INLINE void add_scaled_runs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size,
                             const uint8_t *factors, int32_t *to)
@@ -90,7 +108,10 @@ INLINE void add_all_runs(const int channels, const int vectors, const struct par
     for (int c = 0; c < channels; c++)
         for (int v = 0; v < vectors; v++, from += BYTES) {
             size_t at = (size_t)c * part->stride + places[v].out;
-            if (part->factors)
+            if (part->paired)
+                add_runs_of_pairs(part, runs, from, size,
+                                  (uint16_t *)part->sums + (size_t)c * part->stride + places[v].out / 2);
+            else if (part->factors)
                 add_scaled_runs(part, runs, from, size, part->factors + c, (int32_t *)part->sums + at);
             else
                 add_runs(part, runs, from, size, (uint16_t *)part->sums + at);
@@ -451,6 +472,8 @@ static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uin
         const struct part part = {.steps = steps,
                                   .channels = conv->channels - block * GROUP,
                                   .first = first == 0,
+                                  .last = first + steps == conv->steps,
+                                  .paired = columns->paired,
                                   .runs = conv->runs + index,
                                   .factors = conv->factors ? conv->factors + index * GROUP : NULL,
                                   .seeds = seeds,
@@ -464,19 +487,19 @@ static void convolve(const struct pbit_bit_conv *conv, uint32_t block, const uin
     }
 }
 
-/// Where the lines of the input follow each other, too, and are short, vectors take several of them.
 static TARGET void pool(const struct pbit_bit_pool *pool, void *out)
 {
     size_t pixels = (size_t)pool->height * pool->width;
     uint32_t width = pool->width;
-    int packed = !pool->wide && pool->line == 2 * width && can_pool_packed(width);
     for (size_t i = 0; i < pool->instances; i++) {
         const uint16_t *words = (const uint16_t *)pool->sums + i * pool->pitch;
         const int32_t *integers = (const int32_t *)pool->sums + i * pool->pitch;
         uint16_t *to = (uint16_t *)out + i * pixels;
-        for (size_t done = 0; packed && done < pixels; done += LANES)
-            pool_packed(words + 4 * done, width, to + done);
-        for (uint32_t y = 0; !packed && y < pool->height; y++)
+        if (pool->paired) {
+            pool_pairs(words, pool->height, width, to);
+            continue;
+        }
+        for (uint32_t y = 0; y < pool->height; y++)
             for (uint32_t x = 0; x < width; x += LANES) {
                 size_t from = (size_t)2 * y * pool->line + 2 * x, at = (size_t)y * width + x;
                 if (pool->wide)

@@ -100,6 +100,8 @@ START_TEST(sums_are_those_of_the_weights)
         uint32_t group = kernels->group, steps = layer.conv.steps;
         struct pbit_bit_columns columns = {.pieces = (size_t)random_range(&random, 1, 3),
                                            .length = (size_t)random_range(&random, 1, 300)};
+        columns.paired = !layer.conv.factors && random_chance(&random, 50);
+        columns.length += columns.paired * columns.length % 2;
         columns.in_pitch = columns.length + (size_t)random_range(&random, 0, 40);
         columns.out_pitch = (columns.length + PBIT_BIT_OVERRUN) / 64 * 64;
         size_t pitch = columns.pieces * columns.in_pitch + PBIT_BIT_OVERRUN,
@@ -111,15 +113,19 @@ START_TEST(sums_are_those_of_the_weights)
         for (size_t c = 0; c < steps * pitch; c++)
             planes[c] = (uint8_t)random_range(&random, 0, (1 << group) - 1);
         kernels->convolve(&layer.conv, 0, offsets, planes, &columns, scratch, sums, stride);
-        for (uint32_t k = 0; k < group && k < layer.conv.channels; k++)
+        for (uint32_t k = 0, before = 0; k < group && k < layer.conv.channels; k++)
             for (size_t c = 0; c < columns.pieces * columns.length; c++) {
                 size_t piece = c / columns.length, column = c % columns.length,
-                       at = k * stride + piece * columns.out_pitch + column;
+                       out = piece * columns.out_pitch + column;
                 uint32_t sum = sum_of(&layer, k, planes, offsets, piece * columns.in_pitch + column);
                 if (layer.conv.factors)
-                    ck_assert_uint_eq(sums[at], sum);
-                else
-                    ck_assert_uint_eq(((uint16_t *)sums)[at], sum & 65535);
+                    ck_assert_uint_eq(sums[k * stride + out], sum);
+                else if (!columns.paired)
+                    ck_assert_uint_eq(((uint16_t *)sums)[k * stride + out], sum & 65535);
+                else if (column % 2)
+                    ck_assert_uint_eq(((uint16_t *)sums)[k * stride + out / 2],
+                                      (sum & 65535) > before ? sum & 65535 : before);
+                before = sum & 65535;
             }
         free(layer.weights), free(layer.seeds), free(layer.runs), free(layer.factors);
         free(layer.factor_of_step), free(planes), free(scratch), free(offsets), free(sums);
@@ -307,21 +313,51 @@ START_TEST(random_numbers_are_those_of_the_lanes)
 }
 END_TEST
 
+START_TEST(bits_become_bytes)
+{
+    const struct pbit_bit_kernels *kernels = kernels_of(_i);
+    struct test_random random = {10};
+    for (uint32_t shape = 0; kernels && shape < SHAPES; shape++) {
+        enum { END = 0xEE };
+        size_t pixels = (size_t)random_range(&random, 1, 40),
+               channels = (size_t)random_range(&random, 1, shape % 2 ? 150 : 64), group = kernels->group,
+               planes = (channels + group - 1) / group, count = pixels * channels;
+        uint8_t *in = make(planes * pixels + PBIT_BIT_OVERRUN), *out = make(count + 1);
+        for (size_t i = 0; i < planes * pixels; i++) {
+            size_t left = channels - i / pixels * group;
+            in[i] = (uint8_t)(random_word(&random) & ((1u << (left < group ? left : group)) - 1));
+        }
+        out[count] = END;
+        kernels->spread(in, pixels, pixels, (uint32_t)channels, (uint32_t)group, out);
+        for (size_t i = 0; i < count; i++) {
+            size_t k = i % channels;
+            ck_assert_uint_eq(out[i], in[k / group * pixels + i / channels] >> k % group & 1);
+        }
+        ck_assert_uint_eq(out[count], END);
+        free(in), free(out);
+    }
+}
+END_TEST
+
 START_TEST(pools_take_the_largest)
 {
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {9};
     for (uint32_t shape = 2; kernels && shape < 80; shape++) {
         enum { ROWS = 3, IMAGES = 2, MAP = 2 * ROWS * 90, OUT = IMAGES * ROWS * 40 + PBIT_BIT_OVERRUN };
-        uint16_t in[IMAGES * MAP + PBIT_BIT_OVERRUN], out[OUT];
+        uint16_t in[IMAGES * MAP + PBIT_BIT_OVERRUN], out[OUT], of_pairs[OUT];
         int32_t wide_in[IMAGES * MAP + PBIT_BIT_OVERRUN], wide_out[OUT];
         struct pbit_bit_pool pool = {
             .sums = in, .instances = IMAGES, .pitch = MAP, .height = ROWS, .width = shape / 2};
         pool.line = shape % 2 ? 2 * pool.width : 80;
+        struct pbit_bit_pool pairs = pool;
+        pairs.paired = 1;
+        pairs.line = pool.width;
         for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
             in[i] = (uint16_t)random_word(&random);
             wide_in[i] = (int32_t)random_word(&random);
         }
+        kernels->pool(&pairs, of_pairs);
         kernels->pool(&pool, out);
         pool.wide = 1;
         pool.sums = wide_in;
@@ -336,7 +372,10 @@ START_TEST(pools_take_the_largest)
                 largest = in[at] > largest ? in[at] : largest;
                 wide_largest = wide_in[at] > wide_largest ? wide_in[at] : wide_largest;
             }
+            size_t upper = line / ROWS * MAP + 2 * (line % ROWS) * pairs.line + i % pool.width,
+                   lower = upper + pairs.line;
             ck_assert_uint_eq(out[i], largest);
+            ck_assert_uint_eq(of_pairs[i], in[upper] > in[lower] ? in[upper] : in[lower]);
             ck_assert_int_eq(wide_out[i], wide_largest);
         }
     }
@@ -555,6 +594,7 @@ int main(void)
     tcase_add_loop_test(tests, shown_bytes_are_masked_and_mapped, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, bits_and_levels_are_the_exact_ones, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, random_numbers_are_those_of_the_lanes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
+    tcase_add_loop_test(tests, bits_become_bytes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     tcase_add_loop_test(tests, neurons_draw_the_exact_levels, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
