@@ -32,7 +32,7 @@ void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model 
         return;
     dense->inputs = (uint32_t)pbit_operation_fan_in(conv, operation->input.channels);
     dense->outputs = operation->output.channels;
-    size_t block = ((size_t)dense->inputs + 1) * PBIT_DENSE_ROW, bytes = block_count(dense) * block;
+    size_t block = (size_t)dense->inputs * PBIT_DENSE_ROW, bytes = block_count(dense) * block;
     uint8_t *rows = pbit_engine_take(memory, bytes);
     int16_t *totals = pbit_engine_take(memory, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
     dense->rows = rows;

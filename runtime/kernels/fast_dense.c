@@ -20,12 +20,16 @@ enum {
     BYTES = 32,
     MOST_BLOCKS = 1,
 #endif
+    LANES = BYTES / 2, ///< outputs of a stretch of a quarter
     STEP = PBIT_DENSE_STEP,
     ROW_SHIFT = 6,
     IN_BYTES = 17 * STEP, ///< rows whose eights fit in 8 bits
+    FEW = 16,             ///< rows that are quicker to add one by one
 };
 _Static_assert(1 << ROW_SHIFT == ROW, "offsets of rows are shifted");
-_Static_assert(IN_BYTES / STEP * 15 <= UINT8_MAX && PBIT_DENSE_INPUTS * 15 <= UINT16_MAX, "sums fit");
+_Static_assert(IN_BYTES / STEP * 15 <= UINT8_MAX && FEW * 15 <= UINT8_MAX && STEP <= FEW &&
+                   PBIT_DENSE_INPUTS * 15 <= UINT16_MAX,
+               "sums fit");
 
 typedef uint8_t bytes __attribute__((vector_size(BYTES)));
 typedef uint16_t words __attribute__((vector_size(BYTES)));
@@ -130,9 +134,7 @@ static inline __attribute__((always_inline)) void list_nodes(append_function *ap
         }
         listed->rows[node] = rows;
         listed->count[node] = (uint32_t)(end - rows);
-        for (int j = 0; j < STEP; j++)
-            end[j] = inputs * ROW;
-        rows += (listed->count[node] + STEP - 1) / STEP * STEP;
+        rows = end;
     }
 }
 
@@ -186,11 +188,9 @@ void pbit_dense_list(uint32_t inputs, const uint8_t *levels, size_t stride, uint
     list_nodes(append, inputs, masks, rows, listed);
 }
 
-/// What was added up: in the bytes' halves how often 1, 2 and 4, then how often 8, of outputs i, i + 32,
-/// i + 64 and i + 96.
-struct adder {
-    bytes ones, twos, fours;
-    words eights[4];
+/// Sums of weights, of each quarter of a block: outputs i, i + 32, i + 64 and i + 96.
+struct quarters {
+    words of[4];
 };
 
 /// Adds two bits to each bit of the sum.
@@ -205,6 +205,15 @@ static inline bytes add(bytes *sum, bytes a, bytes b)
     *sum = either ^ b;
     return carry;
 #endif
+}
+
+/// Bytes hold sums of the outputs of the first half of a block, and of the second half.
+static inline void add_bytes(struct quarters *sums, const int factor, bytes low, bytes high)
+{
+    sums->of[0] += (uint16_t)factor * ((words)low & 255);
+    sums->of[1] += (uint16_t)factor * ((words)low >> 8);
+    sums->of[2] += (uint16_t)factor * ((words)high & 255);
+    sums->of[3] += (uint16_t)factor * ((words)high >> 8);
 }
 
 static inline bytes load(const uint8_t *row)
@@ -231,19 +240,11 @@ static inline bytes add_step(bytes *ones, bytes *twos, bytes *fours, const uint8
     return add(fours, four[0], four[1]);
 }
 
-/// `to` is `from`, or nothing where that is NULL, and the rows of a list, in some blocks.
-static inline void add_rows(const int blocks, const struct adder *from, struct adder *to, const uint8_t *rows,
-                            size_t block_bytes, const uint32_t *listed, uint32_t count)
+/// Adds rows, a multiple of STEP of them: how often 1, 2 and 4 is in the halves of bytes.
+static inline void add_steps(const int blocks, struct quarters *sums, const uint8_t *rows, size_t block_bytes,
+                             const uint32_t *listed, uint32_t count)
 {
-    bytes ones[MOST_BLOCKS], twos[MOST_BLOCKS], fours[MOST_BLOCKS];
-    words eights[MOST_BLOCKS][4];
-    UNROLL for (int b = 0; b < blocks; b++)
-    {
-        ones[b] = from ? from[b].ones : (bytes){0};
-        twos[b] = from ? from[b].twos : (bytes){0};
-        fours[b] = from ? from[b].fours : (bytes){0};
-        UNROLL for (int i = 0; i < 4; i++) eights[b][i] = from ? from[b].eights[i] : (words){0};
-    }
+    bytes ones[MOST_BLOCKS] = {{0}}, twos[MOST_BLOCKS] = {{0}}, fours[MOST_BLOCKS] = {{0}};
     for (uint32_t first = 0; first < count; first += IN_BYTES) {
         bytes low[MOST_BLOCKS] = {{0}}, high[MOST_BLOCKS] = {{0}};
         for (uint32_t i = first; i < count && i < first + IN_BYTES; i += STEP)
@@ -254,120 +255,107 @@ static inline void add_rows(const int blocks, const struct adder *from, struct a
                 low[b] += carries & 15;
                 high[b] += carries >> 4;
             }
-        UNROLL for (int b = 0; b < blocks; b++)
-        {
-            eights[b][0] += (words)low[b] & 255;
-            eights[b][1] += (words)low[b] >> 8;
-            eights[b][2] += (words)high[b] & 255;
-            eights[b][3] += (words)high[b] >> 8;
-        }
+        UNROLL for (int b = 0; b < blocks; b++) add_bytes(&sums[b], 8, low[b], high[b]);
     }
     UNROLL for (int b = 0; b < blocks; b++)
-    {
-        to[b].ones = ones[b];
-        to[b].twos = twos[b];
-        to[b].fours = fours[b];
-        UNROLL for (int i = 0; i < 4; i++) to[b].eights[i] = eights[b][i];
-    }
+        add_bytes(&sums[b], 1, (ones[b] & 15) + 2 * ((twos[b] & 15) + 2 * (fours[b] & 15)),
+                  (ones[b] >> 4) + 2 * ((twos[b] >> 4) + 2 * (fours[b] >> 4)));
 }
 
-/// The sums of the weights in `rows` rows, of each quarter of a block.
-static inline void finish(const struct adder *adder, uint32_t rows, words sums[4])
+/// Adds rows whose weights fit in bytes together.
+static inline void add_few(const int blocks, struct quarters *sums, const uint8_t *rows, size_t block_bytes,
+                           const uint32_t *listed, uint32_t count)
 {
-    UNROLL for (int i = 0; i < 4; i++)
-    {
-        bytes ones = i / 2 ? adder->ones >> 4 : adder->ones & 15,
-              twos = i / 2 ? adder->twos >> 4 : adder->twos & 15,
-              fours = i / 2 ? adder->fours >> 4 : adder->fours & 15;
-        words rest = (words)(ones + 2 * (twos + 2 * fours));
-        sums[i] =
-            8 * adder->eights[i] + (i % 2 ? rest >> 8 : rest & 255) - (uint16_t)(PBIT_DENSE_EXCESS * rows);
-    }
+    bytes low[MOST_BLOCKS] = {{0}}, high[MOST_BLOCKS] = {{0}};
+    for (uint32_t i = 0; i < count; i++)
+        UNROLL for (int b = 0; b < blocks; b++)
+        {
+            bytes row = load(rows + (size_t)b * block_bytes + listed[i]);
+            low[b] += row & 15;
+            high[b] += row >> 4;
+        }
+    UNROLL for (int b = 0; b < blocks; b++) add_bytes(&sums[b], 1, low[b], high[b]);
 }
 
-/// What all passes have in common.
-static inline void find_common(const struct adder *adder, const int16_t *totals,
-                               const struct pbit_dense_listed *listed, words common[4])
+/// The sums of the weights in some rows of some blocks, added to those in `from`.
+static inline void add_rows(const int blocks, const struct quarters *from, struct quarters *to,
+                            const uint8_t *rows, size_t block_bytes, const uint32_t *listed, uint32_t count)
 {
-    finish(adder, listed->count[0], common);
+    struct quarters sums[MOST_BLOCKS];
+    uint32_t steps = count > FEW ? count / STEP * STEP : 0;
+    UNROLL for (int b = 0; b < blocks; b++) UNROLL for (int i = 0; i < 4; i++) sums[b].of[i] =
+        from[b].of[i] - (uint16_t)(PBIT_DENSE_EXCESS * count);
+    if (steps)
+        add_steps(blocks, sums, rows, block_bytes, listed, steps);
+    add_few(blocks, sums, rows, block_bytes, listed + steps, count - steps);
+    UNROLL for (int b = 0; b < blocks; b++) to[b] = sums[b];
+}
+
+/// What the inputs that are 1 in all passes give.
+static inline void sum_root(const int blocks, const uint8_t *rows, size_t block_bytes, const int16_t *totals,
+                            const struct pbit_dense_listed *listed, struct quarters *root)
+{
+    static const struct quarters none[MOST_BLOCKS];
+    add_rows(blocks, none, root, rows, block_bytes, listed->rows[0], listed->count[0]);
     if (!listed->zeros)
         return;
-    UNROLL for (int i = 0; i < 4; i++)
+    UNROLL for (int b = 0; b < blocks; b++) UNROLL for (int i = 0; i < 4; i++)
     {
         words total;
-        memcpy(&total, totals + i * QUARTER, BYTES);
-        common[i] = total - common[i];
+        memcpy(&total, totals + b * PBIT_DENSE_BLOCK + i * QUARTER, BYTES);
+        root[b].of[i] = total - root[b].of[i];
     }
 }
 
-static inline void store_sums(const words sums[4], int16_t *to)
-{
-    UNROLL for (int i = 0; i < 4; i++) memcpy(to + i * QUARTER, &sums[i], BYTES);
-}
-
-/// A stretch of each quarter of some blocks' outputs, in all passes. sums:
-/// [passes][blocks][PBIT_DENSE_BLOCK].
+/// A stretch of each quarter of some blocks' outputs: nodes has memory for their sums, [blocks] at each node,
+/// of[pass] becomes where those of a pass are.
 static inline void sum_stretch(const int blocks, const uint8_t *rows, size_t block_bytes,
-                               const int16_t *totals, const struct pbit_dense_listed *listed, int16_t *sums)
+                               const int16_t *totals, const struct pbit_dense_listed *listed,
+                               struct quarters nodes[PBIT_DENSE_NODES][MOST_BLOCKS],
+                               const struct quarters *of[PBIT_DENSE_PASSES])
 {
-    struct adder adders[PBIT_DENSE_PASSES - 1][MOST_BLOCKS], leaf[MOST_BLOCKS];
-    uint32_t size = listed->size, added[PBIT_DENSE_NODES];
-    words common[MOST_BLOCKS][4];
-    add_rows(blocks, NULL, leaf, rows, block_bytes, listed->rows[0], listed->count[0]);
-    UNROLL for (int b = 0; b < blocks; b++)
-    {
-        find_common(&leaf[b], totals + b * PBIT_DENSE_BLOCK, listed, common[b]);
-        if (size == 1)
-            store_sums(common[b], sums + b * PBIT_DENSE_BLOCK);
-    }
-    added[0] = 0;
+    const struct quarters *found[PBIT_DENSE_NODES];
+    uint32_t size = listed->size;
+    sum_root(blocks, rows, block_bytes, totals, listed, nodes[0]);
+    found[0] = nodes[0];
     for (uint32_t node = 1; node < 2 * size - 1; node++) {
-        uint32_t parent = (node - 1) / 2, pass = node < size - 1 ? 0 : pass_of(node - (size - 1), size);
-        if (pass >= listed->passes)
+        found[node] = found[(node - 1) / 2];
+        if (listed->count[node] == 0)
             continue;
-        struct adder *to = node < size - 1 ? adders[node] : leaf;
-        added[node] = added[parent] + listed->count[node];
-        add_rows(blocks, parent ? adders[parent] : NULL, to, rows, block_bytes, listed->rows[node],
+        add_rows(blocks, found[node], nodes[node], rows, block_bytes, listed->rows[node],
                  listed->count[node]);
-        UNROLL for (int b = 0; b < blocks; b++)
-        {
-            words own[4];
-            if (node < size - 1)
-                continue;
-            finish(&leaf[b], added[node], own);
-            UNROLL for (int i = 0; i < 4; i++) own[i] += common[b][i];
-            store_sums(own, sums + (pass * (uint32_t)blocks + (uint32_t)b) * PBIT_DENSE_BLOCK);
-        }
+        found[node] = nodes[node];
     }
+    for (uint32_t pass = 0; pass < listed->passes; pass++)
+        of[pass] = found[size - 1 + pass_of(pass, size)];
 }
 
-/// What makes sums into z: outputs[passes][stride], from the first of `count` on.
+/// What makes sums into z: out[passes][out_stride].
 struct scaling {
     const int32_t *multipliers;
     const int64_t *constants;
     uint32_t shift, passes;
-    const int16_t *sums;
-    size_t sums_stride, out_stride;
+    const int16_t *sums[PBIT_DENSE_PASSES]; ///< of the first output at work on
+    size_t out_stride;
     int32_t *out;
 };
 
-/// Outputs first .. first + count - 1.
-static inline void scale_some(const struct scaling *scaling, size_t first, size_t count)
+/// Outputs first .. first + count - 1, whose sums are `at` from scaling->sums.
+static inline void scale_some(const struct scaling *scaling, size_t at, size_t first, size_t count)
 {
     uint32_t shift = scaling->shift;
     int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
     for (uint32_t pass = 0; pass < scaling->passes; pass++)
         for (size_t k = first; k < first + count; k++)
             scaling->out[pass * scaling->out_stride + k] = pbit_saturate(
-                ((scaling->sums[pass * scaling->sums_stride + k] * (int64_t)scaling->multipliers[k] + half) >>
-                 shift) +
+                ((scaling->sums[pass][at + k - first] * (int64_t)scaling->multipliers[k] + half) >> shift) +
                 scaling->constants[k]);
 }
 
 #ifdef __AVX512F__
 /// 16 outputs, of which the first `count` are written; returns 0, and does nothing, where z might not fit.
 /// Below 2^30 + 2^30 it does: sums have 16 bits.
-static inline int scale_vectors(const struct scaling *scaling, size_t first, size_t count)
+static inline int scale_vectors(const struct scaling *scaling, size_t at, size_t first, size_t count)
 {
     __m128i right = _mm_cvtsi32_si128((int)scaling->shift),
             left = _mm_cvtsi32_si128(32 - (int)scaling->shift);
@@ -385,8 +373,7 @@ static inline int scale_vectors(const struct scaling *scaling, size_t first, siz
     constants[1] = _mm512_add_epi64(_mm512_sll_epi64(_mm512_permutex2var_epi64(low, odd, high), right), half);
     __mmask16 written = (__mmask16)(count < 16 ? (1u << count) - 1 : 0xFFFF);
     for (uint32_t pass = 0; pass < scaling->passes; pass++) {
-        __m512i sums = _mm512_cvtepi16_epi32(
-            _mm256_loadu_si256((const __m256i *)(scaling->sums + pass * scaling->sums_stride + first)));
+        __m512i sums = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(scaling->sums[pass] + at)));
         __m512i lower = _mm512_add_epi64(_mm512_mul_epi32(sums, multipliers), constants[0]),
                 upper = _mm512_add_epi64(
                     _mm512_mul_epi32(_mm512_srli_epi64(sums, 32), _mm512_srli_epi64(multipliers, 32)),
@@ -399,51 +386,57 @@ static inline int scale_vectors(const struct scaling *scaling, size_t first, siz
 }
 #endif
 
-static inline void scale(const struct scaling *scaling, size_t count)
+static inline void scale(const struct scaling *scaling, size_t at, size_t first, size_t count)
 {
-    for (size_t first = 0, some; first < count; first += some) {
-        some = count - first < 16 ? count - first : 16;
+    for (size_t done = 0, some; done < count; done += some) {
+        some = count - done < 16 ? count - done : 16;
 #ifdef __AVX512F__
-        if (scaling->shift >= 16 && scaling->shift <= 32 && scale_vectors(scaling, first, some))
+        if (scaling->shift >= 16 && scaling->shift <= 32 &&
+            scale_vectors(scaling, at + done, first + done, some))
             continue;
 #endif
-        scale_some(scaling, first, some);
+        scale_some(scaling, at + done, first + done, some);
     }
 }
 
-static inline void sum_blocks(const int blocks, const struct pbit_dense_rows *dense, uint32_t block,
-                              const struct pbit_dense_listed *listed, int16_t *sums)
+/// Some blocks in all passes.
+static inline void run_blocks(const int blocks, const struct pbit_dense_rows *dense, size_t block,
+                              const struct pbit_dense_listed *listed, struct scaling *scaling)
 {
-    size_t block_bytes = ((size_t)dense->inputs + 1) * ROW;
-    for (size_t stretch = 0; stretch < ROW / BYTES; stretch++)
+    size_t block_bytes = (size_t)dense->inputs * ROW;
+    for (size_t stretch = 0; stretch < ROW / BYTES; stretch++) {
+        struct quarters nodes[PBIT_DENSE_NODES][MOST_BLOCKS];
+        const struct quarters *of[PBIT_DENSE_PASSES];
         sum_stretch(blocks, dense->rows + block * block_bytes + stretch * BYTES, block_bytes,
-                    dense->totals + (size_t)block * PBIT_DENSE_BLOCK + stretch * BYTES / 2, listed,
-                    sums + stretch * BYTES / 2);
+                    dense->totals + block * PBIT_DENSE_BLOCK + stretch * LANES, listed, nodes, of);
+        for (uint32_t pass = 0; pass < listed->passes; pass++)
+            scaling->sums[pass] = (const int16_t *)of[pass];
+        for (size_t i = 0; i < 4 * (size_t)blocks; i++) {
+            size_t first = block * PBIT_DENSE_BLOCK + i * QUARTER + stretch * LANES;
+            if (first < dense->outputs)
+                scale(scaling, i * LANES, first,
+                      dense->outputs - first < LANES ? dense->outputs - first : LANES);
+        }
+    }
 }
 
 void pbit_dense(const struct pbit_dense_rows *dense, uint32_t pair, const struct pbit_dense_listed *listed,
                 const int32_t *multipliers, uint32_t shift, const int64_t *constants, int32_t *out,
                 size_t out_stride)
 {
+    struct scaling scaling = {.multipliers = multipliers,
+                              .constants = constants,
+                              .shift = shift,
+                              .passes = listed->passes,
+                              .out_stride = out_stride,
+                              .out = out};
     for (size_t block = 2 * (size_t)pair, end = block + 2, blocks; block < end; block += blocks) {
-        int16_t sums[PBIT_DENSE_PASSES * MOST_BLOCKS * PBIT_DENSE_BLOCK];
-        size_t first = block * PBIT_DENSE_BLOCK;
-        if (first >= dense->outputs)
+        if (block * PBIT_DENSE_BLOCK >= dense->outputs)
             return;
-        blocks = MOST_BLOCKS == 2 && dense->outputs - first > PBIT_DENSE_BLOCK ? 2 : 1;
+        blocks = MOST_BLOCKS == 2 && dense->outputs - block * PBIT_DENSE_BLOCK > PBIT_DENSE_BLOCK ? 2 : 1;
         if (blocks == 2)
-            sum_blocks(MOST_BLOCKS, dense, (uint32_t)block, listed, sums);
+            run_blocks(MOST_BLOCKS, dense, block, listed, &scaling);
         else
-            sum_blocks(1, dense, (uint32_t)block, listed, sums);
-        size_t left = dense->outputs - first, most = blocks * PBIT_DENSE_BLOCK;
-        const struct scaling scaling = {.multipliers = multipliers + first,
-                                        .constants = constants + first,
-                                        .shift = shift,
-                                        .passes = listed->passes,
-                                        .sums = sums,
-                                        .sums_stride = most,
-                                        .out_stride = out_stride,
-                                        .out = out + first};
-        scale(&scaling, left < most ? left : most);
+            run_blocks(1, dense, block, listed, &scaling);
     }
 }

@@ -105,7 +105,7 @@ pbit_depthwise_function pbit_depthwise, pbit_depthwise_avx512, pbit_depthwise_av
 
 /// A dense layer with weights of at most 4 bits, for inputs that are 0 or 1. Row k has what input k adds to a
 /// block of outputs, as weight + PBIT_DENSE_EXCESS: byte 2 * i those of outputs i (the lower 4 bits) and
-/// i + 64, byte 2 * i + 1 those of i + 32 and i + 96. After the last input's comes a row of zeros.
+/// i + 64, byte 2 * i + 1 those of i + 32 and i + 96.
 enum {
     PBIT_DENSE_BLOCK = 128,
     PBIT_DENSE_ROW = PBIT_DENSE_BLOCK / 2, ///< bytes
@@ -117,7 +117,7 @@ enum {
 };
 struct pbit_dense_rows {
     uint32_t inputs, outputs;
-    const uint8_t *rows;   ///< [block][inputs + 1][PBIT_DENSE_ROW]
+    const uint8_t *rows;   ///< [block][inputs][PBIT_DENSE_ROW]
     const int16_t *totals; ///< [block][PBIT_DENSE_BLOCK]: what all inputs would give
 };
 
@@ -129,8 +129,7 @@ struct pbit_dense_listed {
     uint32_t passes, size; ///< size: the power of two that is not below passes
     int zeros;             ///< the root lists the inputs that are 0 in some pass, as they are fewer
     uint32_t count[PBIT_DENSE_NODES];
-    const uint32_t *rows[PBIT_DENSE_NODES]; ///< offsets of rows, up to the next multiple of
-                                            ///< PBIT_DENSE_STEP those of the row of zeros
+    const uint32_t *rows[PBIT_DENSE_NODES]; ///< offsets of rows
 };
 
 /// levels: [passes][inputs], `stride` bytes from one pass to the next; up to 63 bytes beyond are read. masks:

@@ -395,7 +395,7 @@ struct dense_layer {
     uint8_t levels[PBIT_DENSE_PASSES * DENSE_STRIDE];
     uint64_t masks[PBIT_DENSE_NODES * (DENSE_INPUTS + 63) / 64];
     uint32_t listed[PBIT_DENSE_PASSES * DENSE_INPUTS + 3 * PBIT_DENSE_STEP * PBIT_DENSE_NODES];
-    uint8_t rows[DENSE_BLOCKS * (DENSE_INPUTS + 1) * PBIT_DENSE_ROW];
+    uint8_t rows[DENSE_BLOCKS * DENSE_INPUTS * PBIT_DENSE_ROW];
     int16_t totals[DENSE_BLOCKS * PBIT_DENSE_BLOCK];
     int32_t multipliers[DENSE_OUTPUTS + 16], out[PBIT_DENSE_PASSES][DENSE_OUTPUTS];
     int64_t constants[DENSE_OUTPUTS + 16];
@@ -414,7 +414,7 @@ static void fill_dense(struct dense_layer *layer, struct test_random *random, ui
     }
     for (uint32_t output = 0; output < outputs; output++) {
         uint32_t at = output % 128;
-        uint8_t *row = layer->rows + output / 128 * ((size_t)inputs + 1) * 64 + at % 32 * 2 + at / 32 % 2;
+        uint8_t *row = layer->rows + output / 128 * (size_t)inputs * 64 + at % 32 * 2 + at / 32 % 2;
         uint32_t least = random_word(random) % 8 ? 0 : random_word(random) % 16; // some far from 0
         for (uint32_t k = 0; k < inputs; k++, row += 64) {
             int32_t weight = (int32_t)(least + (random_word(random) >> 28) % (16 - least)) - 8;
