@@ -49,12 +49,12 @@ const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu)
     static const struct pbit_engine_kernels kernels[PBIT_CPU_NEON + 1] = {
         [PBIT_CPU_SCALAR] = {.name = "scalar", .instruction = "", .wide_instruction = ""},
 #ifdef __x86_64__
-        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2),
+        [PBIT_CPU_AVX2] = {"avx2", "vpmaddubsw", "vpmaddwd", 8, 255, INT16_MAX / 2, KERNELS(avx2), NULL,
                            &pbit_bit_kernels_avx2},
         [PBIT_CPU_AVX512] = {"avx512", "vpdpbusd", "vpdpbusd", 16, 255, INT16_MAX, KERNELS(avx512),
-                             &pbit_bit_kernels_avx512},
+                             pbit_dense_draw_avx512, &pbit_bit_kernels_avx512},
 #elif defined(__aarch64__)
-        [PBIT_CPU_NEON] = {"neon", "sdot", "sdot", 4, INT8_MAX, INT16_MAX, KERNELS(neon), NULL},
+        [PBIT_CPU_NEON] = {"neon", "sdot", "sdot", 4, INT8_MAX, INT16_MAX, KERNELS(neon), NULL, NULL},
 #endif
     };
     return (unsigned)cpu < sizeof(kernels) / sizeof(kernels[0]) ? &kernels[cpu] : NULL;
@@ -135,6 +135,24 @@ static void fuse_pools(const struct pbit_engine *engine)
     }
 }
 
+/// A NEURON right after the dense layer that it alone reads draws from its sums.
+static void fuse_neurons(const struct pbit_engine *engine)
+{
+    for (uint32_t i = 1; i < engine->model.operation_count; i++) {
+        struct pbit_engine_operation *conv = &engine->operations[i - 1], *neuron = &engine->operations[i];
+        if (neuron->operation.kind != PBIT_OPERATION_NEURON ||
+            neuron->operation.neuron == PBIT_NEURON_MULTIBIT ||
+            neuron->operation.function == PBIT_FUNCTION_CURVE || !neuron->packed ||
+            conv->operation.kind != PBIT_OPERATION_CONV || neuron->input_index != conv->operation.output ||
+            !engine->kernels->draw_dense || !conv->dense.rows ||
+            reader_count(engine, neuron->input_index) != 1 ||
+            !pbit_fill_thresholds(conv->thresholds, conv, neuron))
+            continue;
+        conv->fused = i;
+        neuron->fused = i - 1;
+    }
+}
+
 /// Builds the engine in `memory`, or counts its bytes.
 static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu cpu,
                                  struct pbit_engine_memory *memory)
@@ -172,6 +190,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                    .tensors_bytes =
                                        pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
     fuse_pools(engine);
+    fuse_neurons(engine);
     pbit_lanes_make_jumps(engine->jump);
     engine->bits_bytes = pbit_bit_arrange(engine, &plan);
     for (uint32_t i = 0; i < model->operation_count; i++)

@@ -29,9 +29,11 @@ struct pbit_engine_operation {
     int single; ///< CONV: `depthwise` is there
     struct pbit_packed_conv conv;
     struct pbit_depthwise depthwise;
-    struct pbit_dense_rows dense; ///< CONV: rows are NULL where there is no way
+    struct pbit_dense_rows dense;             ///< CONV: rows are NULL where there is no way
+    struct pbit_dense_thresholds *thresholds; ///< where there are dense.rows
     struct pbit_padded padded;
-    /// CONV of an image, and the MAXPOOL of 2 x 2 that does its work: the other one, or PBIT_ENGINE_NONE.
+    /// CONV of an image, and the MAXPOOL of 2 x 2 that does its work; a dense layer on bits, and the NEURON
+    /// that can: the other one, or PBIT_ENGINE_NONE.
     uint32_t fused;
     struct pbit_fast_neuron neuron;
     struct pbit_bit_operation bits;
@@ -58,6 +60,7 @@ struct pbit_engine_kernels {
     pbit_fast_maxpool_function *maxpool;
     pbit_dense_function *dense;
     pbit_dense_list_function *list;
+    pbit_dense_draw_function *draw_dense; ///< or NULL
     const struct pbit_bit_kernels *bits;
 };
 const struct pbit_engine_kernels *pbit_engine_kernels(enum pbit_cpu cpu);
@@ -170,6 +173,12 @@ void pbit_block_convolve(const struct pbit_block *block, const struct pbit_engin
 /// Fills operation->dense of a packed CONV, where there is a way.
 void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
                      struct pbit_engine_operation *operation);
+/// Fills the rest of what a dense layer's sums are compared with for the neurons after it. Returns 0 where
+/// there is no way.
+int pbit_fill_thresholds(struct pbit_dense_thresholds *thresholds, const struct pbit_engine_operation *conv,
+                         const struct pbit_engine_operation *neuron);
+/// Whether a dense layer and its NEURON are one in this block.
+int pbit_dense_draws(const struct pbit_block *block, const struct pbit_engine_operation *neuron);
 /// Scratch bytes of pbit_block_dense.
 size_t pbit_dense_scratch(const struct pbit_dense_rows *dense);
 /// Whether a CONV reads bits, and there are rows for them.
@@ -178,6 +187,9 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                       size_t instances, const int32_t *multipliers, const struct pbit_piece *piece,
                       uint8_t *scratch);
+/// The NEURON of pbit_dense_draws, with its CONV.
+void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
+                           const struct pbit_piece *piece);
 
 /// Whether products need wider sums than the kernel has by itself.
 int pbit_conv_is_wide(const struct pbit_engine_kernels *kernels, const struct pbit_packed_conv *conv,
@@ -208,6 +220,9 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
                     struct pbit_engine_operation *operation);
 void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model *model,
                       struct pbit_engine_operation *operation);
+/// The lanes that draw an image, from step `first` of the layer on; pass: as pbit_lanes_seed.
+void pbit_block_seed(const struct pbit_block *block, const struct pbit_operation *neuron, size_t instance,
+                     uint32_t pass, uint64_t first, struct pbit_lanes *lanes);
 /// NEURON in all instances.
 void pbit_block_draw(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                      const struct pbit_piece *piece);

@@ -19,6 +19,24 @@ static void store_weight(uint8_t *row, uint32_t output, int32_t weight)
     row[2 * at + quarter % 2] |= (uint8_t)((weight + PBIT_DENSE_EXCESS) << quarter / 2 * 4);
 }
 
+/// The arrays are 0.
+static struct pbit_dense_thresholds *take_thresholds(struct pbit_engine_memory *memory, uint32_t blocks)
+{
+    enum { ARRAYS = 5 };
+    size_t length = (size_t)blocks * PBIT_DENSE_BLOCK;
+    struct pbit_dense_thresholds *thresholds = pbit_engine_take(memory, sizeof(*thresholds));
+    uint16_t *arrays = pbit_engine_take(memory, ARRAYS * length * sizeof(*arrays));
+    if (!memory->base)
+        return NULL;
+    memset(arrays, 0, ARRAYS * length * sizeof(*arrays));
+    *thresholds = (struct pbit_dense_thresholds){.largest = arrays,
+                                                 .middle = (int16_t *)(arrays + length),
+                                                 .start = (int16_t *)(arrays + 2 * length),
+                                                 .rise = arrays + 3 * length,
+                                                 .shift = arrays + 4 * length};
+    return thresholds;
+}
+
 void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model *model,
                      struct pbit_engine_operation *operation)
 {
@@ -35,19 +53,25 @@ void pbit_pack_dense(struct pbit_engine_memory *memory, const struct pbit_model 
     size_t block = (size_t)dense->inputs * PBIT_DENSE_ROW, bytes = block_count(dense) * block;
     uint8_t *rows = pbit_engine_take(memory, bytes);
     int16_t *totals = pbit_engine_take(memory, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
+    struct pbit_dense_thresholds *thresholds = take_thresholds(memory, block_count(dense));
     dense->rows = rows;
     dense->totals = totals;
+    operation->thresholds = thresholds;
     if (!memory->base)
         return;
     memset(rows, 0, bytes);
     memset(totals, 0, block_count(dense) * PBIT_DENSE_BLOCK * sizeof(*totals));
     for (uint32_t output = 0; output < dense->outputs; output++) {
         uint8_t *row = rows + output / PBIT_DENSE_BLOCK * block;
+        uint32_t above = 0, below = 0;
         for (uint32_t k = 0; k < dense->inputs; k++, row += PBIT_DENSE_ROW) {
             int32_t weight = pbit_weight_at(model, conv, dense->inputs, output, k);
             store_weight(row, output % PBIT_DENSE_BLOCK, weight);
             totals[output] = (int16_t)(totals[output] + weight);
+            above += weight > 0 ? (uint32_t)weight : 0;
+            below += weight < 0 ? (uint32_t)-weight : 0;
         }
+        thresholds->largest[output] = (uint16_t)(above > below ? above : below);
     }
 }
 
@@ -73,24 +97,73 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
            (operation->dense.outputs > FEW_OUTPUTS || block->images * block->passes < MANY_INSTANCES);
 }
 
+/// Lists of the inputs of all instances.
+static void list_inputs(const struct pbit_block *block, const struct pbit_engine_operation *conv,
+                        size_t instances, uint8_t *scratch,
+                        struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES])
+{
+    const struct pbit_dense_rows *dense = &conv->dense;
+    uint64_t *masks = (uint64_t *)scratch;
+    uint32_t *lists = (uint32_t *)(scratch + masks_bytes(dense)), passes = block->passes;
+    for (size_t i = 0; i < instances; i += passes, lists += lists_length(dense, passes))
+        block->engine->kernels->list(dense->inputs,
+                                     pbit_block_tensor(block, conv->input_index, &conv->input, i),
+                                     block->engine->tensors_bytes, passes, masks, lists, &listed[i / passes]);
+}
+
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                       size_t instances, const int32_t *multipliers, const struct pbit_piece *piece,
                       uint8_t *scratch)
 {
     const struct pbit_dense_rows *dense = &operation->dense;
-    const struct pbit_engine_kernels *kernels = block->engine->kernels;
-    uint64_t *masks = (uint64_t *)scratch;
-    uint32_t *lists = (uint32_t *)(scratch + masks_bytes(dense));
     struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
     uint32_t passes = block->passes;
-    for (size_t i = 0; i < instances; i += passes, lists += lists_length(dense, passes))
-        kernels->list(dense->inputs, pbit_block_tensor(block, operation->input_index, &operation->input, i),
-                      block->engine->tensors_bytes, passes, masks, lists, &listed[i / passes]);
+    list_inputs(block, operation, instances, scratch, listed);
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++) // whose weights stay in cache
         for (size_t i = 0; i < instances; i += passes)
-            kernels->dense(dense, (uint32_t)pair, &listed[i / passes], multipliers,
-                           operation->operation.shift, operation->conv.constants,
-                           (int32_t *)pbit_block_output(block, operation, i),
-                           block->engine->tensors_bytes / sizeof(int32_t));
+            block->engine->kernels->dense(dense, (uint32_t)pair, &listed[i / passes], multipliers,
+                                          operation->operation.shift, operation->conv.constants,
+                                          (int32_t *)pbit_block_output(block, operation, i),
+                                          block->engine->tensors_bytes / sizeof(int32_t));
+}
+
+int pbit_dense_draws(const struct pbit_block *block, const struct pbit_engine_operation *neuron)
+{
+    return neuron->operation.kind == PBIT_OPERATION_NEURON && neuron->fused != PBIT_ENGINE_NONE &&
+           block->sampler == PBIT_SAMPLER_STRATIFIED && !block->options->observe &&
+           pbit_tensor_levels(&neuron->output, block->draws) == 1 &&
+           pbit_dense_is_on_bits(block, &block->engine->operations[neuron->fused]);
+}
+
+void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
+                           const struct pbit_piece *piece)
+{
+    enum { PAIR = 2 * PBIT_DENSE_BLOCK };
+    const struct pbit_engine_operation *conv = &block->engine->operations[neuron->fused];
+    const struct pbit_engine_kernels *kernels = block->engine->kernels;
+    struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
+    uint32_t passes = block->passes, order[PBIT_ENGINE_INSTANCES];
+    size_t instances = block->images * passes;
+    uint16_t random[PAIR];
+    for (uint32_t i = 0; i < passes; i++)
+        order[i] = pbit_sample_order(block->first_pass + i);
+    list_inputs(block, conv, instances, piece->scratch, listed);
+    struct pbit_range pairs = pbit_piece_range(piece, (block_count(&conv->dense) + 1) / 2);
+    for (size_t pair = pairs.first; pair < pairs.end; pair++)
+        for (size_t i = 0; i < instances; i += passes) {
+            struct pbit_lanes lanes;
+            pbit_block_seed(block, &neuron->operation, i, 0, pair * PAIR / PBIT_LANES, &lanes);
+            kernels->random(&lanes, PAIR, random);
+            const struct pbit_neuron_run run = {.levels = 1,
+                                                .rho = neuron->operation.amplitude,
+                                                .passes = passes,
+                                                .order = order,
+                                                .random = random,
+                                                .out = pbit_block_output(block, neuron, i),
+                                                .out_stride = block->engine->tensors_bytes};
+            kernels->draw_dense(&conv->dense, (uint32_t)pair, &listed[i / passes],
+                                (const int32_t *)conv->conv.multipliers, conv->operation.shift,
+                                conv->conv.constants, conv->thresholds, &run);
+        }
 }

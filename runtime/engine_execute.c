@@ -72,10 +72,14 @@ static void execute_others(const struct pbit_block *block, const struct pbit_eng
     }
 }
 
-/// Whether the other one of a CONV of an image and its MAXPOOL is in one loop with it.
+/// Whether the other one of a CONV and what is after it is in one loop with it.
 static int is_fused(const struct pbit_block *block, const struct pbit_engine_operation *operation)
 {
-    return operation->fused != PBIT_ENGINE_NONE && !block->options->observe;
+    if (operation->fused == PBIT_ENGINE_NONE || block->options->observe)
+        return 0;
+    const struct pbit_engine_operation *other = &block->engine->operations[operation->fused],
+                                       *last = operation < other ? other : operation;
+    return last->operation.kind != PBIT_OPERATION_NEURON || pbit_dense_draws(block, last);
 }
 
 const char *pbit_block_instruction(const struct pbit_block *block, uint32_t index)
@@ -110,7 +114,11 @@ uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, cons
     if (is_fused(block, operation)) {
         if (is_conv)
             return operation->fused;
-        pbit_block_convolve(block, &block->engine->operations[operation->fused], operation, instances, piece);
+        if (operation->operation.kind == PBIT_OPERATION_NEURON)
+            pbit_block_draw_dense(block, operation, piece);
+        else
+            pbit_block_convolve(block, &block->engine->operations[operation->fused], operation, instances,
+                                piece);
     } else if (duty == PBIT_BIT_STAGE) {
         pbit_bit_stage(block, operation, piece);
     } else if (is_conv) {
@@ -134,6 +142,6 @@ uint64_t pbit_block_cost(const struct pbit_block *block, uint32_t index)
         return 0;
     if (is_fused(block, operation))
         costly = &block->engine->operations[operation->fused];
-    return costly->cost * instances / (is_conv && pbit_dense_is_on_bits(block, operation) ? BITS_SPARE : 1) +
-           1;
+    is_conv = costly->operation.kind == PBIT_OPERATION_CONV;
+    return costly->cost * instances / (is_conv && pbit_dense_is_on_bits(block, costly) ? BITS_SPARE : 1) + 1;
 }

@@ -161,6 +161,14 @@ static struct pbit_range find_neurons(const struct pbit_engine_operation *operat
     return (struct pbit_range){(size_t)steps->first * PBIT_LANES, end < all ? end : all};
 }
 
+void pbit_block_seed(const struct pbit_block *block, const struct pbit_operation *neuron, size_t instance,
+                     uint32_t pass, uint64_t first, struct pbit_lanes *lanes)
+{
+    block->engine->kernels->seed(lanes, block->options->seed, block->first_image + instance / block->passes,
+                                 neuron->layer, pass);
+    block->engine->kernels->skip(lanes, block->engine->jump, first);
+}
+
 /// Draws some neurons for the passes of one image, or for one pass, from `instance` on; they share random
 /// numbers.
 static void draw_passes(const struct pbit_block *block, const struct pbit_engine_operation *operation,
@@ -195,9 +203,8 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
         .out_stride = block->engine->tensors_bytes};
     int any = !midpoint && (!multibit || neuron->amplitude != 0);
     if (any) {
-        kernels->seed(&lanes, block->options->seed, block->first_image + instance / block->passes,
-                      neuron->layer, independent ? pass + 1 : 0);
-        kernels->skip(&lanes, block->engine->jump, (uint64_t)steps->first * (run.lanes ? run.levels : 1));
+        pbit_block_seed(block, neuron, instance, independent ? pass + 1 : 0,
+                        (uint64_t)steps->first * (run.lanes ? run.levels : 1), &lanes);
     } else
         memset(random, 0, PBIT_NEURON_SCRATCH);
     for (size_t left = neurons.end - neurons.first; left > 0; left -= run.count) {

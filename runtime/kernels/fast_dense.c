@@ -22,171 +22,15 @@ enum {
 #endif
     LANES = BYTES / 2, ///< outputs of a stretch of a quarter
     STEP = PBIT_DENSE_STEP,
-    ROW_SHIFT = 6,
     IN_BYTES = 17 * STEP, ///< rows whose eights fit in 8 bits
     FEW = 16,             ///< rows that are quicker to add one by one
 };
-_Static_assert(1 << ROW_SHIFT == ROW, "offsets of rows are shifted");
 _Static_assert(IN_BYTES / STEP * 15 <= UINT8_MAX && FEW * 15 <= UINT8_MAX && STEP <= FEW &&
                    PBIT_DENSE_INPUTS * 15 <= UINT16_MAX,
                "sums fit");
 
 typedef uint8_t bytes __attribute__((vector_size(BYTES)));
 typedef uint16_t words __attribute__((vector_size(BYTES)));
-
-static inline uint64_t find_ones(const uint8_t levels[64])
-{
-#if defined(__AVX512BW__)
-    __m512i some = _mm512_loadu_si512(levels);
-    return _mm512_test_epi8_mask(some, some);
-#elif defined(__AVX2__)
-    uint64_t ones = 0;
-    for (int i = 0; i < 2; i++) {
-        __m256i some = _mm256_slli_epi16(_mm256_loadu_si256((const __m256i *)(levels + 32 * i)), 7);
-        ones |= (uint64_t)(uint32_t)_mm256_movemask_epi8(some) << 32 * i;
-    }
-    return ones;
-#else
-    uint64_t ones = 0;
-    for (int i = 0; i < 8; i++) {
-        uint64_t some;
-        memcpy(&some, levels + 8 * i, sizeof(some));
-        ones |= some * 0x0102040810204080u >> 56 << 8 * i; // gathers the lowest bits of bytes
-    }
-    return ones;
-#endif
-}
-
-/// The pass that is leaf `leaf` of `size`.
-static inline uint32_t pass_of(uint32_t leaf, uint32_t size)
-{
-    uint32_t pass = 0;
-    for (uint32_t bit = 1; bit < size; bit *= 2)
-        pass = 2 * pass + (leaf / bit) % 2;
-    return pass;
-}
-
-/// Of 64 inputs: which are listed at each node. Returns the root's.
-static inline uint64_t split(const uint32_t size, const uint8_t *levels, size_t stride, uint32_t passes,
-                             uint64_t inside, uint64_t *masks, size_t masks_stride)
-{
-    uint64_t all[PBIT_DENSE_NODES]; // that are 1 in all passes of a node
-    for (uint32_t leaf = 0; leaf < size; leaf++) {
-        uint32_t pass = pass_of(leaf, size);
-        all[size - 1 + leaf] = pass < passes ? find_ones(levels + pass * stride) & inside : inside;
-    }
-    for (uint32_t node = size - 1; node-- > 0;)
-        all[node] = all[2 * node + 1] & all[2 * node + 2];
-    for (uint32_t node = 1; node < 2 * size - 1; node++)
-        masks[node * masks_stride] = all[node] & ~all[(node - 1) / 2];
-    masks[0] = all[0];
-    return all[0];
-}
-
-static inline uint64_t split_some(uint32_t size, const uint8_t *levels, size_t stride, uint32_t passes,
-                                  uint64_t inside, uint64_t *masks, size_t masks_stride)
-{
-    switch (size) {
-    case 1:
-        return split(1, levels, stride, passes, inside, masks, masks_stride);
-    case 2:
-        return split(2, levels, stride, passes, inside, masks, masks_stride);
-    case 4:
-        return split(4, levels, stride, passes, inside, masks, masks_stride);
-    default:
-        return split(8, levels, stride, passes, inside, masks, masks_stride);
-    }
-}
-
-static inline uint64_t mask_inside(uint32_t inputs, uint32_t first)
-{
-    return inputs - first < 64 ? ((uint64_t)1 << (inputs - first)) - 1 : UINT64_MAX;
-}
-
-/// Appends the offsets of the rows of a mask, whose first input is `first`.
-typedef uint32_t *append_function(uint32_t *rows, uint64_t mask, uint32_t first);
-
-/// They come STEP at a time: few branches tell how many.
-static inline uint32_t *append(uint32_t *rows, uint64_t mask, uint32_t first)
-{
-    int count = __builtin_popcountll(mask);
-    for (int i = 0; i < count; i += STEP)
-        for (int j = 0; j < STEP; j++) {
-            rows[i + j] = (first + (uint32_t)__builtin_ctzll(mask | (uint64_t)1 << 63)) * ROW;
-            mask &= mask - 1;
-        }
-    return rows + count;
-}
-
-static inline __attribute__((always_inline)) void list_nodes(append_function *append_rows, uint32_t inputs,
-                                                             const uint64_t *masks, uint32_t *rows,
-                                                             struct pbit_dense_listed *listed)
-{
-    uint32_t size = listed->size, words = (inputs + 63) / 64;
-    for (uint32_t node = 0; node < 2 * size - 1; node++) {
-        uint32_t *end = rows;
-        int real = node < size - 1 || pass_of(node - (size - 1), size) < listed->passes;
-        for (uint32_t i = 0; real && i < words; i++) {
-            uint64_t mask = masks[(size_t)node * words + i];
-            if (node == 0 && listed->zeros)
-                mask = ~mask & mask_inside(inputs, 64 * i);
-            end = append_rows(end, mask, 64 * i);
-        }
-        listed->rows[node] = rows;
-        listed->count[node] = (uint32_t)(end - rows);
-        rows = end;
-    }
-}
-
-#ifdef __AVX512BW__
-#define TARGET __attribute__((target("avx512vbmi2")))
-
-/// 16 at a time.
-static inline TARGET uint32_t *append_compressed(uint32_t *rows, uint64_t mask, uint32_t first)
-{
-    static const uint64_t positions[8] = {0x0706050403020100, 0x0F0E0D0C0B0A0908, 0x1716151413121110,
-                                          0x1F1E1D1C1B1A1918, 0x2726252423222120, 0x2F2E2D2C2B2A2928,
-                                          0x3736353433323130, 0x3F3E3D3C3B3A3938};
-    __m512i inputs = _mm512_maskz_compress_epi8(mask, _mm512_loadu_si512(positions)),
-            start = _mm512_set1_epi32((int)(first * ROW));
-    int count = __builtin_popcountll(mask), i = 0;
-    do { // nearly always once
-        __m512i some = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(inputs));
-        some = _mm512_add_epi32(_mm512_slli_epi32(some, ROW_SHIFT), start);
-        _mm512_storeu_si512(rows + i, some);
-        inputs = _mm512_shuffle_i64x2(inputs, inputs, 0x39);
-        i += 16;
-    } while (i < count);
-    return rows + count;
-}
-
-static TARGET void list_compressed(uint32_t inputs, const uint64_t *masks, uint32_t *rows,
-                                   struct pbit_dense_listed *listed)
-{
-    list_nodes(append_compressed, inputs, masks, rows, listed);
-}
-#endif
-
-void pbit_dense_list(uint32_t inputs, const uint8_t *levels, size_t stride, uint32_t passes, uint64_t *masks,
-                     uint32_t *rows, struct pbit_dense_listed *listed)
-{
-    uint32_t size = 1, words = (inputs + 63) / 64, ones = 0;
-    while (size < passes)
-        size *= 2;
-    for (uint32_t i = 0; i < words; i++)
-        ones += (uint32_t)__builtin_popcountll(split_some(size, levels + 64 * (size_t)i, stride, passes,
-                                                          mask_inside(inputs, 64 * i), masks + i, words));
-    listed->passes = passes;
-    listed->size = size;
-    listed->zeros = ones > inputs / 2;
-#ifdef __AVX512BW__
-    if (__builtin_cpu_supports("avx512vbmi2")) {
-        list_compressed(inputs, masks, rows, listed);
-        return;
-    }
-#endif
-    list_nodes(append, inputs, masks, rows, listed);
-}
 
 /// Sums of weights, of each quarter of a block: outputs i, i + 32, i + 64 and i + 96.
 struct quarters {
@@ -291,32 +135,39 @@ static inline void add_rows(const int blocks, const struct quarters *from, struc
     UNROLL for (int b = 0; b < blocks; b++) to[b] = sums[b];
 }
 
-/// What the inputs that are 1 in all passes give.
+/// What the inputs that are 1 in all passes give, less `middle`, if there is one.
 static inline void sum_root(const int blocks, const uint8_t *rows, size_t block_bytes, const int16_t *totals,
-                            const struct pbit_dense_listed *listed, struct quarters *root)
+                            const int16_t *middle, const struct pbit_dense_listed *listed,
+                            struct quarters *root)
 {
     static const struct quarters none[MOST_BLOCKS];
     add_rows(blocks, none, root, rows, block_bytes, listed->rows[0], listed->count[0]);
-    if (!listed->zeros)
-        return;
     UNROLL for (int b = 0; b < blocks; b++) UNROLL for (int i = 0; i < 4; i++)
     {
-        words total;
-        memcpy(&total, totals + b * PBIT_DENSE_BLOCK + i * QUARTER, BYTES);
-        root[b].of[i] = total - root[b].of[i];
+        size_t at = (size_t)b * PBIT_DENSE_BLOCK + (size_t)i * QUARTER;
+        words other;
+        if (listed->zeros) {
+            memcpy(&other, totals + at, BYTES);
+            root[b].of[i] = other - root[b].of[i];
+        }
+        if (middle) {
+            memcpy(&other, middle + at, BYTES);
+            root[b].of[i] -= other;
+        }
     }
 }
 
 /// A stretch of each quarter of some blocks' outputs: nodes has memory for their sums, [blocks] at each node,
 /// of[pass] becomes where those of a pass are.
 static inline void sum_stretch(const int blocks, const uint8_t *rows, size_t block_bytes,
-                               const int16_t *totals, const struct pbit_dense_listed *listed,
+                               const int16_t *totals, const int16_t *middle,
+                               const struct pbit_dense_listed *listed,
                                struct quarters nodes[PBIT_DENSE_NODES][MOST_BLOCKS],
                                const struct quarters *of[PBIT_DENSE_PASSES])
 {
     const struct quarters *found[PBIT_DENSE_NODES];
     uint32_t size = listed->size;
-    sum_root(blocks, rows, block_bytes, totals, listed, nodes[0]);
+    sum_root(blocks, rows, block_bytes, totals, middle, listed, nodes[0]);
     found[0] = nodes[0];
     for (uint32_t node = 1; node < 2 * size - 1; node++) {
         found[node] = found[(node - 1) / 2];
@@ -327,10 +178,10 @@ static inline void sum_stretch(const int blocks, const uint8_t *rows, size_t blo
         found[node] = nodes[node];
     }
     for (uint32_t pass = 0; pass < listed->passes; pass++)
-        of[pass] = found[size - 1 + pass_of(pass, size)];
+        of[pass] = found[size - 1 + pbit_dense_leaf(pass, size)];
 }
 
-/// What makes sums into z: out[passes][out_stride].
+/// What makes sums into z, out[passes][out_stride], or into p-bits.
 struct scaling {
     const int32_t *multipliers;
     const int64_t *constants;
@@ -338,18 +189,25 @@ struct scaling {
     const int16_t *sums[PBIT_DENSE_PASSES]; ///< of the first output at work on
     size_t out_stride;
     int32_t *out;
+    const struct pbit_dense_thresholds *thresholds; ///< NULL: z
+    const struct pbit_neuron_run *run;
 };
+
+static inline int32_t scale_one(const struct scaling *scaling, int16_t sum, size_t output)
+{
+    uint32_t shift = scaling->shift;
+    int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
+    return pbit_saturate(((sum * (int64_t)scaling->multipliers[output] + half) >> shift) +
+                         scaling->constants[output]);
+}
 
 /// Outputs first .. first + count - 1, whose sums are `at` from scaling->sums.
 static inline void scale_some(const struct scaling *scaling, size_t at, size_t first, size_t count)
 {
-    uint32_t shift = scaling->shift;
-    int64_t half = shift ? (int64_t)1 << (shift - 1) : 0;
-    for (uint32_t pass = 0; pass < scaling->passes; pass++)
+    const struct scaling from = *scaling; // no store changes it
+    for (uint32_t pass = 0; pass < from.passes; pass++)
         for (size_t k = first; k < first + count; k++)
-            scaling->out[pass * scaling->out_stride + k] = pbit_saturate(
-                ((scaling->sums[pass][at + k - first] * (int64_t)scaling->multipliers[k] + half) >> shift) +
-                scaling->constants[k]);
+            from.out[pass * from.out_stride + k] = scale_one(&from, from.sums[pass][at + k - first], k);
 }
 
 #ifdef __AVX512F__
@@ -399,24 +257,108 @@ static inline void scale(const struct scaling *scaling, size_t at, size_t first,
     }
 }
 
+#ifdef __AVX512BW__
+/// p-bits by z.
+static uint32_t draw_exactly(const struct scaling *scaling, uint32_t pass, const int16_t *sums, size_t first,
+                             uint32_t unclear)
+{
+    const struct pbit_neuron_run *run = scaling->run;
+    const int32_t *theta = scaling->thresholds->theta;
+    uint32_t ones = 0;
+    for (; unclear; unclear &= unclear - 1) {
+        uint32_t j = (uint32_t)__builtin_ctz(unclear),
+                 offset = pbit_stratified_offset(run->order[pass], run->rho, run->random[first + j]);
+        int32_t z =
+            scale_one(scaling, (int16_t)(sums[j] + scaling->thresholds->middle[first + j]), first + j);
+        int64_t probability = theta ? (int64_t)pbit_theta_count_below(theta, z) : z;
+        ones |= (uint32_t)((int64_t)offset < probability) << j;
+    }
+    return ones;
+}
+
+/// LANES p-bits, of which the first `count` are written.
+static inline void draw(const struct scaling *scaling, const int linear, size_t at, size_t first,
+                        size_t count)
+{
+    const struct pbit_dense_thresholds *thresholds = scaling->thresholds;
+    const struct pbit_neuron_run *run = scaling->run;
+    const __m512i shift = _mm512_loadu_si512(thresholds->shift + first),
+                  rise = _mm512_loadu_si512(thresholds->rise + first),
+                  start = _mm512_loadu_si512(thresholds->start + first),
+                  random = _mm512_loadu_si512(run->random + first);
+    const uint16_t *const tables[3] = {thresholds->y, thresholds->slope, thresholds->margin};
+    __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
+    for (uint32_t pass = 0; pass < scaling->passes; pass++) {
+        __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run->order[pass])),
+                margin = _mm512_set1_epi16((short)thresholds->margin[0]);
+        if (!linear) {
+            __m512i found[3], piece = _mm512_srli_epi16(y, 10);
+            UNROLL for (int i = 0; i < 3; i++) found[i] = _mm512_permutex2var_epi16(
+                _mm512_loadu_si512(tables[i]), piece, _mm512_loadu_si512(tables[i] + PBIT_NEURON_PIECES / 2));
+            y = _mm512_add_epi16(found[0], _mm512_mulhi_epu16(found[1], _mm512_slli_epi16(y, 6)));
+            margin = found[2];
+        }
+        __m512i sum = _mm512_loadu_si512(scaling->sums[pass] + at),
+                threshold = _mm512_add_epi16(_mm512_mulhi_epu16(y, rise), start),
+                least = _mm512_srav_epi16(_mm512_sub_epi16(threshold, margin), shift),
+                most = _mm512_srav_epi16(_mm512_add_epi16(threshold, margin), shift);
+        uint32_t ones = _mm512_cmpge_epi16_mask(sum, most),
+                 unclear = _mm512_mask_cmpge_epi16_mask(written, sum, least) & ~ones;
+        if (__builtin_expect(unclear != 0, 0))
+            ones |= draw_exactly(scaling, pass, scaling->sums[pass] + at, first, unclear);
+        _mm256_mask_storeu_epi8(run->out + pass * run->out_stride + first, written,
+                                _mm256_maskz_set1_epi8(ones, 1));
+    }
+}
+#endif
+
+/// LANES outputs, of which the first `count` are there.
+static inline void finish(const struct scaling *scaling, size_t at, size_t first, size_t count)
+{
+#ifdef __AVX512BW__
+    if (scaling->thresholds && scaling->thresholds->theta)
+        draw(scaling, 0, at, first, count);
+    else if (scaling->thresholds)
+        draw(scaling, 1, at, first, count);
+    else
+#endif
+        scale(scaling, at, first, count);
+}
+
 /// Some blocks in all passes.
 static inline void run_blocks(const int blocks, const struct pbit_dense_rows *dense, size_t block,
                               const struct pbit_dense_listed *listed, struct scaling *scaling)
 {
     size_t block_bytes = (size_t)dense->inputs * ROW;
+    const int16_t *middle = scaling->thresholds ? scaling->thresholds->middle : NULL;
     for (size_t stretch = 0; stretch < ROW / BYTES; stretch++) {
+        size_t outputs = block * PBIT_DENSE_BLOCK + stretch * LANES;
         struct quarters nodes[PBIT_DENSE_NODES][MOST_BLOCKS];
         const struct quarters *of[PBIT_DENSE_PASSES];
         sum_stretch(blocks, dense->rows + block * block_bytes + stretch * BYTES, block_bytes,
-                    dense->totals + block * PBIT_DENSE_BLOCK + stretch * LANES, listed, nodes, of);
+                    dense->totals + outputs, middle ? middle + outputs : NULL, listed, nodes, of);
         for (uint32_t pass = 0; pass < listed->passes; pass++)
             scaling->sums[pass] = (const int16_t *)of[pass];
         for (size_t i = 0; i < 4 * (size_t)blocks; i++) {
-            size_t first = block * PBIT_DENSE_BLOCK + i * QUARTER + stretch * LANES;
+            size_t first = outputs + i * QUARTER;
             if (first < dense->outputs)
-                scale(scaling, i * LANES, first,
-                      dense->outputs - first < LANES ? dense->outputs - first : LANES);
+                finish(scaling, i * LANES, first,
+                       dense->outputs - first < LANES ? dense->outputs - first : LANES);
         }
+    }
+}
+
+static void run_pair(const struct pbit_dense_rows *dense, uint32_t pair,
+                     const struct pbit_dense_listed *listed, struct scaling *scaling)
+{
+    for (size_t block = 2 * (size_t)pair, end = block + 2, blocks; block < end; block += blocks) {
+        if (block * PBIT_DENSE_BLOCK >= dense->outputs)
+            return;
+        blocks = MOST_BLOCKS == 2 && dense->outputs - block * PBIT_DENSE_BLOCK > PBIT_DENSE_BLOCK ? 2 : 1;
+        if (blocks == 2)
+            run_blocks(MOST_BLOCKS, dense, block, listed, scaling);
+        else
+            run_blocks(1, dense, block, listed, scaling);
     }
 }
 
@@ -430,13 +372,21 @@ void pbit_dense(const struct pbit_dense_rows *dense, uint32_t pair, const struct
                               .passes = listed->passes,
                               .out_stride = out_stride,
                               .out = out};
-    for (size_t block = 2 * (size_t)pair, end = block + 2, blocks; block < end; block += blocks) {
-        if (block * PBIT_DENSE_BLOCK >= dense->outputs)
-            return;
-        blocks = MOST_BLOCKS == 2 && dense->outputs - block * PBIT_DENSE_BLOCK > PBIT_DENSE_BLOCK ? 2 : 1;
-        if (blocks == 2)
-            run_blocks(MOST_BLOCKS, dense, block, listed, &scaling);
-        else
-            run_blocks(1, dense, block, listed, &scaling);
-    }
+    run_pair(dense, pair, listed, &scaling);
 }
+
+#ifdef __AVX512BW__
+void pbit_dense_draw(const struct pbit_dense_rows *dense, uint32_t pair,
+                     const struct pbit_dense_listed *listed, const int32_t *multipliers, uint32_t shift,
+                     const int64_t *constants, const struct pbit_dense_thresholds *thresholds,
+                     const struct pbit_neuron_run *run)
+{
+    struct scaling scaling = {.multipliers = multipliers,
+                              .constants = constants,
+                              .shift = shift,
+                              .passes = listed->passes,
+                              .thresholds = thresholds,
+                              .run = run};
+    run_pair(dense, pair, listed, &scaling);
+}
+#endif

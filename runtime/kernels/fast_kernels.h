@@ -132,6 +132,15 @@ struct pbit_dense_listed {
     const uint32_t *rows[PBIT_DENSE_NODES]; ///< offsets of rows
 };
 
+/// The leaf of a pass, and the pass of a leaf, among `size`.
+static inline uint32_t pbit_dense_leaf(uint32_t pass, uint32_t size)
+{
+    uint32_t leaf = 0;
+    for (uint32_t bit = 1; bit < size; bit *= 2)
+        leaf = 2 * leaf + (pass / bit) % 2;
+    return leaf;
+}
+
 /// levels: [passes][inputs], `stride` bytes from one pass to the next; up to 63 bytes beyond are read. masks:
 /// [PBIT_DENSE_NODES][(inputs + 63) / 64] of scratch. rows: memory for the lists, passes * inputs numbers and
 /// 3 * PBIT_DENSE_STEP for each node.
@@ -143,6 +152,25 @@ typedef void pbit_dense_function(const struct pbit_dense_rows *dense, uint32_t p
                                  const struct pbit_dense_listed *listed, const int32_t *multipliers,
                                  uint32_t shift, const int64_t *constants, int32_t *out, size_t out_stride);
 
+/// Where the sums of a dense layer are compared with random numbers r of stratified p-bits that draw once.
+/// With t = start + (y(r ^ order) * rise >> 16), the bit is [sum - middle >= t >> shift], if that is the same
+/// for all t off by no more than `margin`; else z decides.
+struct pbit_dense_thresholds {
+    uint16_t *largest; ///< of the absolute values of sums; these are [outputs, rounded up to blocks]
+    int16_t *middle, *start;
+    uint16_t *rise, *shift;
+    const int32_t *theta; ///< of the neuron; NULL: linear, and y(x) is x
+    /// In pieces of 1024, y(x) is y[x >> 10] + (slope[x >> 10] * (x & 1023) >> 10).
+    uint16_t y[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES], margin[PBIT_NEURON_PIECES];
+};
+/// pbit_dense and the neurons of these outputs: run->random and run->out are those of all outputs.
+typedef void pbit_dense_draw_function(const struct pbit_dense_rows *dense, uint32_t pair,
+                                      const struct pbit_dense_listed *listed, const int32_t *multipliers,
+                                      uint32_t shift, const int64_t *constants,
+                                      const struct pbit_dense_thresholds *thresholds,
+                                      const struct pbit_neuron_run *run);
+
+pbit_dense_draw_function pbit_dense_draw, pbit_dense_draw_avx512;
 pbit_dense_list_function pbit_dense_list, pbit_dense_list_avx512, pbit_dense_list_avx2, pbit_dense_list_neon;
 pbit_dense_function pbit_dense, pbit_dense_avx512, pbit_dense_avx2, pbit_dense_neon;
 
