@@ -267,13 +267,22 @@ uint8_t *pbit_block_output(const struct pbit_block *block, const struct pbit_eng
                                                    instance);
 }
 
-/// Adds the outputs of pass first_pass + pass.
-static void add_outputs(const struct pbit_block *block, uint32_t pass, int64_t *const *sums)
+/// Adds the outputs of passes first .. first + passes - 1 of the block.
+static void add_outputs(const struct pbit_block *block, uint32_t first, uint32_t passes, int64_t *const *sums)
 {
     const struct pbit_model *model = &block->engine->model;
-    for (size_t image = 0; image < block->images; image++) {
-        const struct pbit_instance instance = {block, image * block->passes + pass};
-        pbit_sums_add(model, pbit_find_tensor, &instance, sums + image * model->output_count);
+    for (uint32_t o = 0; o < model->output_count; o++) {
+        uint32_t index = pbit_output_tensor(model, o);
+        struct pbit_tensor tensor = pbit_model_tensor(model, index);
+        size_t elements = pbit_tensor_elements(&tensor);
+        for (size_t i = 0; i < block->images * passes; i++) {
+            size_t image = i / passes;
+            const int32_t *out = (const int32_t *)pbit_block_tensor(
+                block, index, &tensor, image * block->passes + first + i % passes);
+            int64_t *sum = sums[image * model->output_count + o];
+            for (size_t k = 0; k < elements; k++)
+                sum[k] += out[k];
+        }
     }
 }
 
@@ -308,13 +317,16 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
         pbit_bit_prepare(&block);
         pbit_block_run(&block, model->first_random, model->operation_count);
         if (block.images < whole->images)
-            add_outputs(&block, 0, sums + first * model->output_count);
+            add_outputs(&block, 0, 1, sums + first * model->output_count);
     }
-    for (uint32_t pass = 0; pass < whole->passes; pass++) {
+    int all = block.images == whole->images;
+    if (all && !options->after_sample)
+        add_outputs(&block, 0, block.passes, sums);
+    for (uint32_t pass = 0; options->after_sample && pass < whole->passes; pass++) {
         uint32_t done = whole->first_pass + pass + 1 - options->first_sample;
-        if (block.images == whole->images)
-            add_outputs(&block, pass, sums);
-        if (options->after_sample && options->after_sample(options->state, done, sums))
+        if (all)
+            add_outputs(&block, pass, 1, sums);
+        if (options->after_sample(options->state, done, sums))
             return done < samples ? PBIT_ERROR_STOPPED : PBIT_OK;
     }
     return PBIT_OK;
@@ -327,6 +339,8 @@ static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, i
     for (uint32_t done = 0; status == PBIT_OK && done < samples; done += whole->passes) {
         whole->first_pass = whole->options->first_sample + done;
         whole->passes = samples - done < at_once ? samples - done : at_once;
+        for (uint32_t i = 0; i < whole->passes; i++)
+            whole->order[i] = pbit_sample_order(whole->first_pass + i);
         status = run_some_passes(whole, samples, sums);
     }
     return status;

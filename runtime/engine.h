@@ -108,6 +108,7 @@ struct pbit_block {
     uint64_t first_image;
     size_t images;
     uint32_t passes, first_pass;
+    uint32_t order[PBIT_ENGINE_INSTANCES]; ///< pbit_sample_order of the passes
     uint32_t draws;
     enum pbit_sampler sampler;
     int on_bits; ///< layers that draw one p-bit may work on packed bits

@@ -143,11 +143,9 @@ void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_eng
     const struct pbit_engine_operation *conv = &block->engine->operations[neuron->fused];
     const struct pbit_engine_kernels *kernels = block->engine->kernels;
     struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
-    uint32_t passes = block->passes, order[PBIT_ENGINE_INSTANCES];
+    uint32_t passes = block->passes;
     size_t instances = block->images * passes;
     uint16_t random[PAIR];
-    for (uint32_t i = 0; i < passes; i++)
-        order[i] = pbit_sample_order(block->first_pass + i);
     list_inputs(block, conv, instances, piece->scratch, listed);
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(&conv->dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++)
@@ -158,7 +156,7 @@ void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_eng
             const struct pbit_neuron_run run = {.levels = 1,
                                                 .rho = neuron->operation.amplitude,
                                                 .passes = passes,
-                                                .order = order,
+                                                .order = block->order,
                                                 .random = random,
                                                 .out = pbit_block_output(block, neuron, i),
                                                 .out_stride = block->engine->tensors_bytes};

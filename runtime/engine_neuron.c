@@ -179,9 +179,8 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
     const struct pbit_operation *neuron = &operation->operation;
     int independent = block->sampler == PBIT_SAMPLER_IID, multibit = neuron->neuron == PBIT_NEURON_MULTIBIT,
         midpoint = block->sampler == PBIT_SAMPLER_MIDPOINT;
-    uint32_t pass = block->first_pass + (uint32_t)(instance % block->passes), order[PBIT_ENGINE_INSTANCES];
-    for (uint32_t i = 0; i < passes; i++)
-        order[i] = independent ? 0 : pbit_sample_order(pass + i);
+    static const uint32_t no_order[PBIT_ENGINE_INSTANCES];
+    uint32_t first = (uint32_t)(instance % block->passes), pass = block->first_pass + first;
     uint16_t *random = (uint16_t *)scratch;
     struct pbit_range neurons = find_neurons(operation, steps);
     struct pbit_lanes lanes;
@@ -191,7 +190,7 @@ static void draw_passes(const struct pbit_block *block, const struct pbit_engine
                : multibit ? 256
                           : neuron->amplitude,
         .passes = passes,
-        .order = order,
+        .order = independent ? no_order : block->order + first,
         .random = random,
         .lanes = independent && !multibit ? &lanes : NULL,
         .in = (const int32_t *)pbit_block_tensor(block, operation->input_index, &operation->input, instance) +

@@ -31,9 +31,11 @@ enum pbit_status pbit_run_check(const struct pbit_model *model, const struct pbi
 
 void pbit_sums_clear(const struct pbit_model *model, size_t images, int64_t *const *sums)
 {
-    for (size_t image = 0; image < images; image++, sums += model->output_count)
-        for (uint32_t o = 0; o < model->output_count; o++)
-            memset(sums[o], 0, pbit_model_output(model, o).elements * sizeof(int64_t));
+    for (uint32_t o = 0; o < model->output_count; o++) {
+        size_t bytes = pbit_model_output(model, o).elements * sizeof(int64_t);
+        for (size_t image = 0; image < images; image++)
+            memset(sums[image * model->output_count + o], 0, bytes);
+    }
 }
 
 static void concat(const struct pbit_model *model, const struct pbit_operation *operation,

@@ -12,6 +12,7 @@
 
 enum {
     ROW = PBIT_DENSE_ROW,
+    PAIR = 2 * PBIT_DENSE_BLOCK,
     QUARTER = PBIT_DENSE_BLOCK / 4,
 #ifdef __AVX512F__
     BYTES = 64,
@@ -267,7 +268,7 @@ static uint32_t draw_exactly(const struct scaling *scaling, uint32_t pass, const
     uint32_t ones = 0;
     for (; unclear; unclear &= unclear - 1) {
         uint32_t j = (uint32_t)__builtin_ctz(unclear),
-                 offset = pbit_stratified_offset(run->order[pass], run->rho, run->random[first + j]);
+                 offset = pbit_stratified_offset(run->order[pass], run->rho, run->random[(first + j) % PAIR]);
         int32_t z =
             scale_one(scaling, (int16_t)(sums[j] + scaling->thresholds->middle[first + j]), first + j);
         int64_t probability = theta ? (int64_t)pbit_theta_count_below(theta, z) : z;
@@ -276,25 +277,40 @@ static uint32_t draw_exactly(const struct scaling *scaling, uint32_t pass, const
     return ones;
 }
 
+/// y, slope and margin.
+struct piece_tables {
+    __m512i of[3][2];
+};
+
+static inline struct piece_tables load_tables(const struct pbit_dense_thresholds *thresholds)
+{
+    const uint16_t *const from[3] = {thresholds->y, thresholds->slope, thresholds->margin};
+    struct piece_tables tables;
+    UNROLL for (int i = 0; i < 3; i++) UNROLL for (int half = 0; half < 2; half++) tables.of[i][half] =
+        _mm512_loadu_si512(from[i] + half * PBIT_NEURON_PIECES / 2);
+    return tables;
+}
+
 /// LANES p-bits, of which the first `count` are written.
 static inline void draw(const struct scaling *scaling, const int linear, size_t at, size_t first,
                         size_t count)
 {
     const struct pbit_dense_thresholds *thresholds = scaling->thresholds;
-    const struct pbit_neuron_run *run = scaling->run;
+    const struct pbit_neuron_run run = *scaling->run; // no store changes it
+    const struct piece_tables tables = load_tables(thresholds);
     const __m512i shift = _mm512_loadu_si512(thresholds->shift + first),
                   rise = _mm512_loadu_si512(thresholds->rise + first),
                   start = _mm512_loadu_si512(thresholds->start + first),
-                  random = _mm512_loadu_si512(run->random + first);
-    const uint16_t *const tables[3] = {thresholds->y, thresholds->slope, thresholds->margin};
-    __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
-    for (uint32_t pass = 0; pass < scaling->passes; pass++) {
-        __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run->order[pass])),
-                margin = _mm512_set1_epi16((short)thresholds->margin[0]);
+                  random = _mm512_loadu_si512(run.random + first % PAIR);
+    const __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
+    uint8_t *out = run.out + first;
+    for (uint32_t pass = 0; pass < run.passes; pass++, out += run.out_stride) {
+        __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run.order[pass])),
+                margin = _mm512_set1_epi16(_mm_extract_epi16(_mm512_castsi512_si128(tables.of[2][0]), 0));
         if (!linear) {
             __m512i found[3], piece = _mm512_srli_epi16(y, 10);
-            UNROLL for (int i = 0; i < 3; i++) found[i] = _mm512_permutex2var_epi16(
-                _mm512_loadu_si512(tables[i]), piece, _mm512_loadu_si512(tables[i] + PBIT_NEURON_PIECES / 2));
+            UNROLL for (int i = 0; i < 3; i++) found[i] =
+                _mm512_permutex2var_epi16(tables.of[i][0], piece, tables.of[i][1]);
             y = _mm512_add_epi16(found[0], _mm512_mulhi_epu16(found[1], _mm512_slli_epi16(y, 6)));
             margin = found[2];
         }
@@ -306,8 +322,7 @@ static inline void draw(const struct scaling *scaling, const int linear, size_t 
                  unclear = _mm512_mask_cmpge_epi16_mask(written, sum, least) & ~ones;
         if (__builtin_expect(unclear != 0, 0))
             ones |= draw_exactly(scaling, pass, scaling->sums[pass] + at, first, unclear);
-        _mm256_mask_storeu_epi8(run->out + pass * run->out_stride + first, written,
-                                _mm256_maskz_set1_epi8(ones, 1));
+        _mm256_mask_storeu_epi8(out, written, _mm256_maskz_set1_epi8(ones, 1));
     }
 }
 #endif

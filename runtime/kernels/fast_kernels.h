@@ -135,10 +135,8 @@ struct pbit_dense_listed {
 /// The leaf of a pass, and the pass of a leaf, among `size`.
 static inline uint32_t pbit_dense_leaf(uint32_t pass, uint32_t size)
 {
-    uint32_t leaf = 0;
-    for (uint32_t bit = 1; bit < size; bit *= 2)
-        leaf = 2 * leaf + (pass / bit) % 2;
-    return leaf;
+    static const uint8_t reversed[PBIT_DENSE_PASSES] = {0, 4, 2, 6, 1, 5, 3, 7};
+    return reversed[pass] * size / PBIT_DENSE_PASSES;
 }
 
 /// levels: [passes][inputs], `stride` bytes from one pass to the next; up to 63 bytes beyond are read. masks:
@@ -163,7 +161,8 @@ struct pbit_dense_thresholds {
     /// In pieces of 1024, y(x) is y[x >> 10] + (slope[x >> 10] * (x & 1023) >> 10).
     uint16_t y[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES], margin[PBIT_NEURON_PIECES];
 };
-/// pbit_dense and the neurons of these outputs: run->random and run->out are those of all outputs.
+/// pbit_dense and the neurons of these outputs, whose random numbers are run->random; run->out is that of all
+/// outputs.
 typedef void pbit_dense_draw_function(const struct pbit_dense_rows *dense, uint32_t pair,
                                       const struct pbit_dense_listed *listed, const int32_t *multipliers,
                                       uint32_t shift, const int64_t *constants,

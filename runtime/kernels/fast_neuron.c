@@ -275,6 +275,23 @@ static inline uint32_t compare_linear(const int32_t z[BLOCK], __m512i offsets)
            (uint32_t)_mm512_cmplt_epi32_mask(high, _mm512_loadu_si512(z + VECTOR_LANES)) << VECTOR_LANES;
 }
 
+/// The same for z that several passes have in common: up to which v' p-bits are 1, if they ever are.
+struct linear_bounds {
+    __m512i last;
+    uint32_t positive;
+};
+
+static inline struct linear_bounds find_linear_bounds(const int32_t z[BLOCK])
+{
+    __m512i low = _mm512_loadu_si512(z), high = _mm512_loadu_si512(z + VECTOR_LANES),
+            one = _mm512_set1_epi32(1);
+    __m256i first = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(low, one)),
+            second = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(high, one));
+    return (struct linear_bounds){_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1),
+                                  _mm512_cmpge_epi32_mask(low, one) |
+                                      (uint32_t)_mm512_cmpge_epi32_mask(high, one) << VECTOR_LANES};
+}
+
 static inline uint32_t compare_bounds(const struct pbit_fast_neuron *tables, const struct bounds *bounds,
                                       const int32_t z[BLOCK], __m512i offsets)
 {
@@ -284,7 +301,7 @@ static inline uint32_t compare_bounds(const struct pbit_fast_neuron *tables, con
 }
 
 /// Whole blocks of stratified neurons that are one p-bit each.
-static inline void draw_bits(const struct pbit_fast_neuron *tables, const int linear,
+static inline void draw_bits(const struct pbit_fast_neuron *tables, const int linear, const int shared,
                              const struct pbit_neuron_run *from, size_t count)
 {
     const struct pbit_neuron_run run = *from; // no store changes it
@@ -292,13 +309,19 @@ static inline void draw_bits(const struct pbit_fast_neuron *tables, const int li
     for (size_t first = 0; first < count; first += BLOCK) {
         __m512i random = _mm512_loadu_si512(run.random + first);
         struct bounds bounds = {random, random};
+        struct linear_bounds linear_bounds = {random, 0};
+        if (linear && shared)
+            linear_bounds = find_linear_bounds(run.in + first);
         for (uint32_t pass = 0; pass < run.passes; pass++) {
             const int32_t *z = run.in + pass * run.in_stride + first;
             __m512i order = _mm512_set1_epi16((short)run.order[pass]),
                     offset = find_offsets(&offsets, _mm512_xor_si512(random, order));
-            if (!linear && (pass == 0 || run.in_stride))
+            if (!linear && (pass == 0 || !shared))
                 bounds = find_bounds(tables->pieces, z);
-            uint32_t ones = linear ? compare_linear(z, offset) : compare_bounds(tables, &bounds, z, offset);
+            uint32_t ones =
+                !linear  ? compare_bounds(tables, &bounds, z, offset)
+                : shared ? _mm512_mask_cmple_epu16_mask(linear_bounds.positive, offset, linear_bounds.last)
+                         : compare_linear(z, offset);
             _mm256_storeu_si256((__m256i *)(run.out + pass * run.out_stride + first),
                                 _mm256_maskz_set1_epi8(ones, 1));
         }
@@ -312,10 +335,14 @@ static int draw_blocks(const struct pbit_fast_neuron *tables, const struct pbit_
 {
     int linear = neuron->function == PBIT_FUNCTION_LINEAR;
 #ifdef __AVX512BW__
-    if (run->levels == 1 && linear)
-        draw_bits(tables, 1, run, count);
+    if (run->levels == 1 && linear && run->in_stride == 0)
+        draw_bits(tables, 1, 1, run, count);
+    else if (run->levels == 1 && linear)
+        draw_bits(tables, 1, 0, run, count);
+    else if (run->levels == 1 && tables->pieces && run->in_stride == 0)
+        draw_bits(tables, 0, 1, run, count);
     else if (run->levels == 1 && tables->pieces)
-        draw_bits(tables, 0, run, count);
+        draw_bits(tables, 0, 0, run, count);
     else
 #endif
         if (linear)
