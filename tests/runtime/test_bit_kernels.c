@@ -473,6 +473,138 @@ static void fill_theta(uint8_t *bytes, struct test_random *random, double scale)
     }
 }
 
+static int32_t dense_sum(const struct dense_layer *layer, uint32_t inputs, uint32_t pass, uint32_t output)
+{
+    int32_t sum = 0;
+    for (uint32_t k = 0; k < inputs; k++)
+        sum += layer->levels[pass * DENSE_STRIDE + k] * layer->weights[output][k];
+    return sum;
+}
+
+static void clear_weights(struct dense_layer *layer, uint32_t inputs, uint32_t output)
+{
+    uint32_t at = output % 128;
+    uint8_t *row = layer->rows + output / 128 * (size_t)inputs * 64 + at % 32 * 2 + at / 32 % 2;
+    for (uint32_t k = 0; k < inputs; k++, row += 64) {
+        *row = (uint8_t)((*row & (at < 64 ? 0xF0 : 0x0F)) | (at < 64 ? 8 : 0x80));
+        layer->weights[output][k] = 0;
+    }
+    layer->totals[output] = 0;
+}
+
+/// Weights of random size, z of the first pass near to where its p-bits turn.
+static void scale_dense(struct dense_layer *layer, struct test_random *random, uint32_t inputs,
+                        uint32_t outputs, uint32_t shift, int64_t reach)
+{
+    for (uint32_t output = 0; output < outputs; output++) {
+        if (random_range(random, 0, 12) == 0)
+            clear_weights(layer, inputs, output);
+        layer->multipliers[output] =
+            (int32_t)((reach >> random_range(random, 2, 9)) * (1 << shift) + (random_word(random) >> 16));
+        layer->constants[output] =
+            random_range(random, -reach, reach) -
+            pbit_round_shift((int64_t)dense_sum(layer, inputs, 0, output) * layer->multipliers[output],
+                             shift);
+    }
+}
+
+static void fill_thresholds(struct pbit_dense_thresholds *thresholds, const struct dense_layer *layer,
+                            uint32_t inputs, uint32_t outputs)
+{
+    static struct {
+        uint16_t largest[DENSE_BLOCKS * PBIT_DENSE_BLOCK], rise[DENSE_BLOCKS * PBIT_DENSE_BLOCK],
+            shift[DENSE_BLOCKS * PBIT_DENSE_BLOCK];
+        int16_t middle[DENSE_BLOCKS * PBIT_DENSE_BLOCK], start[DENSE_BLOCKS * PBIT_DENSE_BLOCK];
+    } arrays;
+    memset(&arrays, 0, sizeof(arrays));
+    *thresholds = (struct pbit_dense_thresholds){.largest = arrays.largest,
+                                                 .middle = arrays.middle,
+                                                 .start = arrays.start,
+                                                 .rise = arrays.rise,
+                                                 .shift = arrays.shift};
+    for (uint32_t output = 0; output < outputs; output++)
+        for (uint32_t k = 0; k < inputs; k++)
+            arrays.largest[output] += (uint16_t)abs(layer->weights[output][k]);
+}
+
+/// Dense layers with the p-bits after them against one after the other.
+START_TEST(dense_layers_draw_the_exact_bits)
+{
+    enum pbit_cpu cpu = (enum pbit_cpu)_i;
+    enum { FIRST = 3, SHIFT = 12, FEW_INPUTS = 300 };
+    if (cpu > pbit_cpu_present() || !pbit_engine_kernels(cpu)->name || !pbit_engine_kernels(cpu)->draw_dense)
+        return;
+    const struct pbit_engine_kernels *kernels = pbit_engine_kernels(cpu);
+    static struct dense_layer layer;
+    static uint8_t out[PBIT_DENSE_PASSES][DENSE_OUTPUTS];
+    struct test_random random = {41};
+    uint32_t compared = 0, ones = 0;
+    for (int round = 0; round < 200; round++) {
+        uint32_t inputs = (uint32_t)random_range(&random, 1, FEW_INPUTS),
+                 outputs = (uint32_t)random_range(&random, 1, DENSE_OUTPUTS),
+                 passes = (uint32_t)random_range(&random, 1, PBIT_DENSE_PASSES),
+                 rho = (uint32_t)random_range(&random, 64, 256), order[PBIT_DENSE_PASSES];
+        int linear = round % 2;
+        double scale = (double)random_range(&random, 2000, 60000);
+        uint8_t bytes[4 * PBIT_THETA_ENTRIES];
+        int32_t theta[PBIT_THETA_ENTRIES];
+        fill_theta(bytes, &random, scale);
+        for (int h = 0; h < PBIT_THETA_ENTRIES; h++)
+            theta[h] = pbit_load_i32(bytes + 4 * h);
+        fill_dense(&layer, &random, inputs, outputs, passes);
+        scale_dense(&layer, &random, inputs, outputs, SHIFT, linear ? 65536 : (int64_t)(3 * scale));
+        const struct pbit_dense_rows dense = {inputs, outputs, layer.rows, layer.totals};
+        const struct pbit_engine_operation conv = {.operation = {.shift = SHIFT},
+                                                   .conv = {.multipliers =
+                                                                (const uint32_t *)layer.multipliers,
+                                                            .constants = layer.constants},
+                                                   .dense = dense},
+                                           neuron = {.operation = {.amplitude = rho},
+                                                     .neuron = {.table = linear ? NULL : theta}};
+        struct pbit_dense_thresholds thresholds;
+        fill_thresholds(&thresholds, &layer, inputs, outputs);
+        if (!pbit_fill_thresholds(&thresholds, &conv, &neuron))
+            continue;
+        struct pbit_dense_listed listed;
+        kernels->list(inputs, layer.levels, DENSE_STRIDE, passes, layer.masks, layer.listed, &listed);
+        for (uint32_t pass = 0; pass < passes; pass++)
+            order[pass] = pbit_sample_order(FIRST + pass);
+        for (uint32_t pair = 0; 2 * pair * PBIT_DENSE_BLOCK < outputs; pair++) {
+            uint16_t numbers[2 * PBIT_DENSE_BLOCK];
+            for (int i = 0; i < 2 * PBIT_DENSE_BLOCK; i++)
+                numbers[i] = (uint16_t)(random_word(&random) >> 16);
+            const struct pbit_neuron_run run = {.levels = 1,
+                                                .rho = rho,
+                                                .passes = passes,
+                                                .order = order,
+                                                .random = numbers,
+                                                .out = out[0],
+                                                .out_stride = DENSE_OUTPUTS};
+            kernels->draw_dense(&dense, pair, &listed, layer.multipliers, SHIFT, layer.constants, &thresholds,
+                                &run);
+            for (uint32_t pass = 0; pass < passes; pass++)
+                for (uint32_t output = 2 * pair * PBIT_DENSE_BLOCK;
+                     output < outputs && output < 2 * (pair + 1) * PBIT_DENSE_BLOCK; output++) {
+                    int64_t sum = dense_sum(&layer, inputs, pass, output);
+                    int32_t z = pbit_saturate(pbit_round_shift(sum * layer.multipliers[output], SHIFT) +
+                                              layer.constants[output]);
+                    int64_t probability = linear ? z : (int64_t)pbit_theta_count_below(theta, z),
+                            offset = pbit_stratified_offset(order[pass], rho,
+                                                            numbers[output % (2 * PBIT_DENSE_BLOCK)]);
+                    ck_assert_msg(out[pass][output] == (offset < probability),
+                                  "round %d: linear %d, rho %u, pass %u, output %u, z %d", round, linear, rho,
+                                  pass, output, z);
+                    ones += out[pass][output];
+                    compared++;
+                }
+        }
+    }
+    ck_assert_uint_gt(compared, 20000);
+    ck_assert_uint_gt(ones, compared / 8);
+    ck_assert_uint_lt(ones, compared - compared / 8);
+}
+END_TEST
+
 /// Neurons in some passes of an image against the scalar ones.
 START_TEST(neurons_draw_the_exact_levels)
 {
@@ -597,6 +729,7 @@ int main(void)
     tcase_add_loop_test(tests, bits_become_bytes, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, pools_take_the_largest, PBIT_CPU_AVX2, PBIT_CPU_AVX512 + 1);
     tcase_add_loop_test(tests, dense_layers_add_up_their_weights, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
+    tcase_add_loop_test(tests, dense_layers_draw_the_exact_bits, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     tcase_add_loop_test(tests, neurons_draw_the_exact_levels, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     tcase_add_loop_test(tests, single_taps_are_scaled, PBIT_CPU_AVX2, PBIT_CPU_NEON + 1);
     suite_add_tcase(suite, tests);
