@@ -107,32 +107,28 @@ static struct pbit_range find_channels(const struct stage *stage)
     return (struct pbit_range){stage->tile.blocks.first * stage->group, end < all ? end : all};
 }
 
-/// Random numbers of the tile for an image, or for one pass of it. Whole parts are streams; a tile may begin
-/// inside of one.
+/// Random numbers of the tile for an image, or for one pass of it.
 static void prepare_random(const struct stage *stage, size_t image, uint32_t pass, uint16_t *random)
 {
     const struct pbit_engine *engine = stage->block->engine;
     const struct pbit_bit_operation *bits = &stage->neuron->bits;
+    const struct pbit_bit_streams *streams = &bits->streams[PBIT_BIT_SPLITS - 1];
     struct pbit_range channels = find_channels(stage), pixels = stage->tile.pixels;
-    struct pbit_lanes seeded;
-    struct pbit_bit_random layer = {.stride = pbit_bit_channel_stride(bits->grid),
-                                    .first_channel = (uint32_t)channels.first,
-                                    .end_channel = (uint32_t)channels.end,
-                                    .channels = stage->neuron->output.channels,
-                                    .buffer = stage->scratch.states,
-                                    .jump = bits->jump};
-    engine->kernels->seed(&seeded, stage->block->options->seed, stage->block->first_image + image,
+    while (streams > bits->streams && stage->kernels->streams * streams->part < pixels.end - pixels.first)
+        streams--;
+    const struct pbit_bit_random layer = {.pixels = pixels.end - pixels.first,
+                                          .part = streams->part,
+                                          .stride = pbit_bit_channel_stride(bits->grid),
+                                          .first_channel = (uint32_t)channels.first,
+                                          .end_channel = (uint32_t)channels.end,
+                                          .channels = stage->neuron->output.channels,
+                                          .buffer = stage->scratch.states,
+                                          .jump = streams->jump};
+    struct pbit_lanes lanes;
+    engine->kernels->seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
                           stage->neuron->operation.layer, pass);
-    for (size_t first = pixels.first; first < pixels.end; first += layer.pixels) {
-        size_t left = pixels.end - first,
-               inside = first % bits->part ? bits->part - first % bits->part : left;
-        struct pbit_lanes lanes = seeded;
-        engine->kernels->skip(&lanes, engine->jump, (uint64_t)first / PBIT_LANES * layer.channels);
-        layer.pixels = inside < left ? inside : left;
-        layer.part = (layer.pixels + PBIT_BIT_PIXELS - 1) / PBIT_BIT_PIXELS * PBIT_BIT_PIXELS;
-        layer.part = layer.part < bits->part ? layer.part : bits->part;
-        stage->kernels->random(&layer, &lanes, random + first);
-    }
+    engine->kernels->skip(&lanes, engine->jump, (uint64_t)pixels.first / PBIT_LANES * layer.channels);
+    stage->kernels->random(&layer, &lanes, random + pixels.first);
 }
 
 static void prepare_all_random(const struct stage *stage)

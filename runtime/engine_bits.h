@@ -9,14 +9,15 @@
 #include "runtime/kernels/bit_kernels.h"
 
 enum {
-    PBIT_BIT_OPERATIONS = 512,       ///< programs with more operations or tensors go without
-    PBIT_BIT_GAP = 256,              ///< columns that may be read before and after the planes
-    PBIT_BIT_LEAST_GROUP = 16,       ///< weights of a factor: shorter runs of tables do not pay
-    PBIT_BIT_NONE = 0xFFFF,          ///< no operation
-    PBIT_BIT_LEAST_PIXELS = 16,      ///< of a map: vectors hold columns
-    PBIT_BIT_LEAST_COLUMNS = 60,     ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
-                                     ///< fewer, making the tables takes longer than bytes' products
-    PBIT_BIT_LARGEST_THETA = 1 << 22 ///< floats are exact beyond
+    PBIT_BIT_OPERATIONS = 512,   ///< programs with more operations or tensors go without
+    PBIT_BIT_GAP = 256,          ///< columns that may be read before and after the planes
+    PBIT_BIT_LEAST_GROUP = 16,   ///< weights of a factor: shorter runs of tables do not pay
+    PBIT_BIT_NONE = 0xFFFF,      ///< no operation
+    PBIT_BIT_LEAST_PIXELS = 16,  ///< of a map: vectors hold columns
+    PBIT_BIT_LEAST_COLUMNS = 60, ///< in all instances, measured on ResNet-20, VGG5 and a small CNN: with
+                                 ///< fewer, making the tables takes longer than bytes' products
+    PBIT_BIT_SPLITS = 4,
+    PBIT_BIT_LARGEST_THETA = 1 << 22 ///< floats are exact below
 };
 
 /// Rows of an instance's columns in a plane, and their length.
@@ -81,6 +82,12 @@ static inline uint32_t pbit_bit_view_planes(const struct pbit_bit_view *view, ui
     return taps * view->full + view->merged;
 }
 
+/// How some pixels' random numbers are drawn at once, struct pbit_bit_random.
+struct pbit_bit_streams {
+    size_t part;       ///< pixels of a stream
+    uint32_t jump[32]; ///< to the next part
+};
+
 struct pbit_bit_operation {
     uint32_t into;         ///< CONV, MAXPOOL, ADD: the NEURON that may do its work, or PBIT_BIT_NONE
     int stage;             ///< NEURON: the members below are there
@@ -92,9 +99,8 @@ struct pbit_bit_operation {
     int pooled;
     uint32_t share; ///< channels in a byte of its planes: the kernels' group, or 1 where it makes levels
     struct pbit_bit_grid grid;
-    size_t part;       ///< pixels whose random numbers are a stream
-    uint32_t jump[32]; ///< to the next part, struct pbit_bit_random
-    size_t planes;     ///< offset in the block's memory
+    struct pbit_bit_streams streams[PBIT_BIT_SPLITS]; ///< of all pixels, of half of them, a quarter ...
+    size_t planes;                                    ///< offset in the block's memory
     const struct pbit_bit_theta *pieces;
     // CONV
     struct pbit_bit_conv conv;

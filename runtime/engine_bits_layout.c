@@ -107,6 +107,20 @@ struct pbit_bit_scratch pbit_bit_lay_scratch(const struct pbit_engine *engine,
     return scratch;
 }
 
+static void describe_streams(const struct pbit_engine *engine, struct pbit_engine_operation *neuron)
+{
+    size_t pixels = pbit_bit_area(neuron->bits.grid);
+    for (uint32_t split = 0; split < PBIT_BIT_SPLITS; split++, pixels = (pixels + 1) / 2) {
+        struct pbit_bit_streams *streams = &neuron->bits.streams[split];
+        size_t steps = (pixels + engine->bits->streams * PBIT_BIT_PIXELS - 1) /
+                       (engine->bits->streams * PBIT_BIT_PIXELS);
+        streams->part = steps * PBIT_BIT_PIXELS;
+        // PBIT_LANES pixels are as many steps as channels
+        pbit_lanes_jump(engine->jump, steps * neuron->output.channels, streams->jump);
+    }
+}
+_Static_assert((int)PBIT_BIT_PIXELS == (int)PBIT_LANES, "lanes draw whole pixels");
+
 size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *plan)
 {
     size_t planes_end = 0;
@@ -131,8 +145,7 @@ size_t pbit_bit_arrange(struct pbit_engine *engine, const struct pbit_bit_plan *
         }
         struct pbit_bit_plane_set planes = lay_planes(bits->grid, PBIT_ENGINE_INSTANCES, PBIT_BIT_GAP);
         bits->planes = planes_end;
-        // PBIT_LANES pixels are as many steps as channels
-        pbit_lanes_jump(engine->jump, bits->part / PBIT_LANES * operation->output.channels, bits->jump);
+        describe_streams(engine, operation);
         planes_end += pbit_engine_round_up(planes_bytes(&planes, pbit_bit_plane_count(operation)));
         for (size_t instances = 1; instances <= PBIT_ENGINE_INSTANCES; instances++) { // few may need more
             struct pbit_engine_memory own = {NULL, 0};

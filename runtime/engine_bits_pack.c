@@ -380,8 +380,6 @@ static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit
     bits->grid = (struct pbit_bit_grid){operation->output.height, operation->output.width};
     for (uint32_t t = 0; t < entry->terms; t++)
         bits->term[t] = entry->term[t];
-    size_t pixels = (size_t)bits->grid.height * bits->grid.width, streams = kernels->streams;
-    bits->part = (pixels + streams * PBIT_BIT_PIXELS - 1) / (streams * PBIT_BIT_PIXELS) * PBIT_BIT_PIXELS;
     if (operation->operation.function == PBIT_FUNCTION_LINEAR)
         return;
     struct pbit_bit_theta *pieces = pbit_engine_take(memory, sizeof(*pieces));

@@ -351,7 +351,7 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
                                                                                                        plane);
 }
 
-enum { VECTORS_OF_LANES = PBIT_LANES / LANES, STATES = STREAMS * VECTORS_OF_LANES };
+enum { VECTORS_OF_LANES = PBIT_LANES / LANES };
 
 /// A step of pbit_lanes_next.
 INLINE INTEGERS step_lanes(INTEGERS s)
@@ -361,19 +361,32 @@ INLINE INTEGERS step_lanes(INTEGERS s)
     return XOR(s, SHIFT_LEFT_32(s, 5));
 }
 
-/// The next `count` states of all lanes of all streams. to: of the first stream, `pitch` states to the next.
-INLINE void step_streams(uint32_t states[STREAMS][PBIT_LANES], size_t count, uint32_t *to, size_t pitch)
+/// The next `count` states of all lanes of some streams. to: of the first stream, `pitch` states to the next.
+INLINE void step_some(const int streams, uint32_t states[STREAMS][PBIT_LANES], size_t count, uint32_t *to,
+                      size_t pitch)
 {
-    INTEGERS state[STATES];
-    UNROLL for (int i = 0; i < STATES; i++) state[i] = load_integers(states[0] + i * LANES);
+    INTEGERS state[STREAMS * VECTORS_OF_LANES];
+    const int vectors = streams * VECTORS_OF_LANES;
+    UNROLL for (int i = 0; i < vectors; i++) state[i] = load_integers(states[0] + i * LANES);
     for (size_t step = 0; step < count; step++, to += PBIT_LANES)
-        UNROLL for (int i = 0; i < STATES; i++)
+        UNROLL for (int i = 0; i < vectors; i++)
         {
             state[i] = step_lanes(state[i]);
             VECTOR_STORE(to + (size_t)(i / VECTORS_OF_LANES) * pitch + i % VECTORS_OF_LANES * LANES,
                          state[i]);
         }
-    UNROLL for (int i = 0; i < STATES; i++) VECTOR_STORE(states[0] + i * LANES, state[i]);
+    UNROLL for (int i = 0; i < vectors; i++) VECTOR_STORE(states[0] + i * LANES, state[i]);
+}
+
+INLINE void step_streams(size_t streams, uint32_t states[STREAMS][PBIT_LANES], size_t count, uint32_t *to,
+                         size_t pitch)
+{
+    if (streams == 1)
+        step_some(1, states, count, to, pitch);
+    else if (streams == 2)
+        step_some(STREAMS < 2 ? STREAMS : 2, states, count, to, pitch);
+    else
+        step_some(STREAMS, states, count, to, pitch);
 }
 
 INLINE void jump_states(const uint32_t jump[32], const uint32_t *from, uint32_t *to)
@@ -409,13 +422,14 @@ static TARGET void draw_random(const struct pbit_bit_random *layer, const struct
                                uint16_t *random)
 {
     uint32_t channels = layer->channels, states[STREAMS][PBIT_LANES] = {{0}};
-    size_t pitch = (size_t)PBIT_BIT_PIXELS * channels;
+    size_t pitch = (size_t)PBIT_BIT_PIXELS * channels,
+           streams = (layer->pixels + layer->part - 1) / layer->part;
     memcpy(states[0], lanes->state, sizeof(states[0]));
-    for (size_t s = 1; s < STREAMS && s * layer->part < layer->pixels; s++)
+    for (size_t s = 1; s < streams; s++)
         jump_states(layer->jump, states[s - 1], states[s]);
     for (size_t done = 0; done < layer->part; done += PBIT_BIT_PIXELS) {
-        step_streams(states, channels, layer->buffer, pitch); // of PBIT_LANES, as many as pixels
-        for (size_t s = 0; s < STREAMS && s * layer->part + done < layer->pixels; s++)
+        step_streams(streams, states, channels, layer->buffer, pitch); // of PBIT_LANES, as many as pixels
+        for (size_t s = 0; s < streams && s * layer->part + done < layer->pixels; s++)
             for (size_t i = 0; i < PBIT_BIT_PIXELS; i += 2 * LANES)
                 for (uint32_t c = layer->first_channel / LANES * LANES; c < layer->end_channel; c += LANES)
                     transpose_states(layer->buffer + s * pitch + i * channels + c, channels, channels - c,
