@@ -215,6 +215,10 @@ void pbit_pack_bits(struct pbit_engine_memory *memory, const struct pbit_model *
                     const struct pbit_bit_kernels *kernels, const struct pbit_bit_plan *plan, uint32_t index,
                     struct pbit_engine_operation *operation);
 
+/// Fills words[channels] of a linear NEURON whose terms are packed, and returns whether 16 bits are enough.
+int pbit_bit_fill_words(const struct pbit_engine_operation *operations,
+                        const struct pbit_engine_operation *neuron, struct pbit_bit_words *words);
+
 /// Fills operation->depthwise or ->conv, and ->padded, with weights for vectors of `lanes`, when there is a
 /// way.
 void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model, uint32_t lanes,

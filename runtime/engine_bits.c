@@ -236,6 +236,7 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
     if (draw.levels)
         return draw;
     draw.pieces = bits->pieces;
+    draw.words = bits->words;
     draw.theta = stage->neuron->neuron.table;
     draw.rho = stage->independent                        ? 256
                : block->sampler == PBIT_SAMPLER_MIDPOINT ? 0
@@ -260,6 +261,8 @@ static void draw_block(const struct stage *stage, const struct pbit_bit_draw *al
         draw.z += k * draw.stride;
     if (!draw.levels)
         draw.random += k * draw.stride;
+    if (draw.words)
+        draw.words += k;
     for (uint32_t t = 0; t < draw.terms; t++)
         draw.term[t].channel += k;
     if (draw.residual.planes) {

@@ -102,6 +102,7 @@ struct pbit_bit_operation {
     struct pbit_bit_streams streams[PBIT_BIT_SPLITS]; ///< of all pixels, of half of them, a quarter ...
     size_t planes;                                    ///< offset in the block's memory
     const struct pbit_bit_theta *pieces;
+    const struct pbit_bit_words *words; ///< or NULL
     // CONV
     struct pbit_bit_conv conv;
     int identity; ///< each channel by itself, as a plane has it

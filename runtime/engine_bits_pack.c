@@ -106,7 +106,7 @@ static struct pbit_bit_channel describe_channel(const struct packing *packing, u
 {
     const struct pbit_operation *conv = packing->conv;
     const uint8_t *bytes = packing->model->bytes;
-    struct pbit_bit_channel channel = {.least = least, .weight = weight};
+    struct pbit_bit_channel channel = {.least = least, .weight = weight, .reach = reach};
     channel.multiplier =
         pbit_level_multiplier(pbit_load_u32(bytes + conv->multipliers + 4 * (size_t)k), packing->levels);
     channel.bias = pbit_load_i32(bytes + conv->biases + 4 * (size_t)k);
@@ -239,6 +239,7 @@ static void pack_identity(struct pbit_engine_memory *memory, const struct packin
                          pbit_factor_at(packing->model, packing->conv, 1, k, 0);
         channel[k] = describe_channel(packing, k, weight, 0,
                                       (uint32_t)(weight < 0 ? -weight : weight) * packing->levels);
+        channel[k].reach = packing->levels > 1 ? packing->levels : 1u << k % packing->share;
         channel[k].step /= 1 << k % packing->share; // of a byte that has the bit there
         channel[k].scale /= (float)(1 << k % packing->share);
     }
@@ -380,8 +381,12 @@ static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit
     bits->grid = (struct pbit_bit_grid){operation->output.height, operation->output.width};
     for (uint32_t t = 0; t < entry->terms; t++)
         bits->term[t] = entry->term[t];
-    if (operation->operation.function == PBIT_FUNCTION_LINEAR)
+    if (operation->operation.function == PBIT_FUNCTION_LINEAR) {
+        struct pbit_bit_words *words = pbit_engine_take(memory, operation->output.channels * sizeof(*words));
+        if (memory->base && bits->share > 1 && pbit_bit_fill_words(operation - index, operation, words))
+            bits->words = words;
         return;
+    }
     struct pbit_bit_theta *pieces = pbit_engine_take(memory, sizeof(*pieces));
     bits->pieces = pieces;
     if (memory->base)

@@ -60,13 +60,27 @@ struct pbit_bit_theta {
     float start[PBIT_BIT_THETA], slope[PBIT_BIT_THETA], margin[PBIT_BIT_THETA];
 };
 
+/// A term of z in 16 bits, in steps of 2^shift: about (min(max(number - low, 0), span) << left) * scale
+/// >> 16.
+struct pbit_bit_word {
+    uint16_t low, span, left, scale;
+};
+/// A channel of a linear NEURON whose sums have 16 bits: z - 32768 is about the terms and `offset`, cut where
+/// that makes no difference; the comparison with v' is off by `margin` at most.
+struct pbit_bit_words {
+    struct pbit_bit_word term[PBIT_BIT_TERMS], residual;
+    int16_t offset, margin;
+    uint32_t shift; ///< 1..7
+};
+
 /// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
-/// from `least`; of a residual it is what is left of the plane's byte.
+/// from `least`, up to `reach`; of a residual it is what is left of the plane's byte.
 struct pbit_bit_channel {
     float scale, offset, margin;
     double step;                     ///< the scale, exactly
     int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
     int32_t weight;                  ///< of a residual
+    uint32_t reach;
 };
 
 /// z = RS((sum + least) * multiplier, shift) + bias.
@@ -88,9 +102,9 @@ struct pbit_bit_residual {
     const struct pbit_bit_channel *channel; ///< [channels]
 };
 
-/// The channels of a plane of a NEURON: compares z with theta(v') of FORMAT.md, sections 4 and 5, in floats,
-/// and in integers where they are too near to tell; or rounds z to levels, in doubles, which hold all numbers
-/// on the way.
+/// The channels of a plane of a NEURON: compares z with theta(v') of FORMAT.md, sections 4 and 5, in 16 bits
+/// or floats, and exactly where they are too near to tell; or rounds z to levels, in 32 bits or in doubles,
+/// which hold all numbers on the way.
 struct pbit_bit_draw {
     size_t instances, count; ///< count: columns of an instance
     uint32_t channels;
@@ -102,6 +116,7 @@ struct pbit_bit_draw {
     int levels;                          ///< levels of 255 are made, without random numbers; else bits
     size_t plane_stride;                 ///< of levels, from channel to channel
     const struct pbit_bit_theta *pieces; ///< NULL: linear
+    const struct pbit_bit_words *words;  ///< [channels], of linear ones, or NULL
     const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
     const uint16_t *random; ///< r of FORMAT.md: [instance / random_shared][random_pitch], of which
                             ///< [channel][stride]

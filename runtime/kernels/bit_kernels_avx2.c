@@ -15,6 +15,7 @@ enum {
     STEPS = PBIT_BIT_TABLES / (GROUP * TABLE),
     BYTES = 32,
     LANES = 8,
+    WORDS = 16,
     VECTORS = 2,
     FEW = 0,
     STREAMS = 1
@@ -199,6 +200,51 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
     for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
         for (uint32_t x = 0; x < width; x += BYTES / 2)
             VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
+}
+
+#define SET_16(x) _mm256_set1_epi16((short)(x))
+#define SUBTRACT_U16 _mm256_subs_epu16
+#define SUBTRACT_S16 _mm256_subs_epi16
+#define MIN_U16 _mm256_min_epu16
+#define MULTIPLY_16 _mm256_mullo_epi16
+#define MULTIPLY_HIGH_U16 _mm256_mulhi_epu16
+#define MULTIPLY_HIGH_S16 _mm256_mulhi_epi16
+#define MULTIPLY_ROUND_S16 _mm256_mulhrs_epi16
+#define MULTIPLY_32 _mm256_mullo_epi32
+#define MIN_32 _mm256_min_epi32
+#define RIGHT_BY_32 _mm256_srav_epi32
+#define LOGICAL_RIGHT_BY_32 _mm256_srlv_epi32
+
+typedef __m256i WORD_MASK;
+#define above _mm256_cmpgt_epi16
+
+/// A byte of each lane.
+INLINE __m128i narrow(WORD_MASK mask)
+{
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packs_epi16(mask, mask), 8));
+}
+
+INLINE uint32_t list_unclear(WORD_MASK maybe, WORD_MASK ones)
+{
+    return (uint32_t)_mm_movemask_epi8(narrow(XOR(maybe, ones)));
+}
+
+INLINE void mark_bits(uint8_t *plane, WORD_MASK ones, uint8_t bit)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)plane),
+            added = _mm_and_si128(narrow(ones), _mm_set1_epi8((char)bit));
+    _mm_storeu_si128((__m128i *)plane, _mm_add_epi8(bytes, added));
+}
+
+INLINE VECTOR join_words(VECTOR low, VECTOR high)
+{
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
+}
+
+INLINE void store_levels(VECTOR words, uint8_t to[WORDS])
+{
+    __m256i levels = _mm256_permute4x64_epi64(_mm256_packus_epi16(words, words), 8);
+    _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(levels));
 }
 
 #include "runtime/kernels/bit_tiles.h"

@@ -17,6 +17,7 @@ enum {
     STEPS = PBIT_BIT_TABLES / (GROUP * TABLE),
     BYTES = 64,
     LANES = 16,
+    WORDS = 32,
     VECTORS = 4,
     FEW = 2,
     STREAMS = 4
@@ -220,6 +221,44 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
         VECTOR_STORE(out, MAX_16(_mm512_permutex2var_epi16(first, upper, second),
                                  _mm512_permutex2var_epi16(first, lower, second)));
     }
+}
+
+#define SET_16(x) _mm512_set1_epi16((short)(x))
+#define SUBTRACT_U16 _mm512_subs_epu16
+#define SUBTRACT_S16 _mm512_subs_epi16
+#define MIN_U16 _mm512_min_epu16
+#define MULTIPLY_16 _mm512_mullo_epi16
+#define MULTIPLY_HIGH_U16 _mm512_mulhi_epu16
+#define MULTIPLY_HIGH_S16 _mm512_mulhi_epi16
+#define MULTIPLY_ROUND_S16 _mm512_mulhrs_epi16
+#define MULTIPLY_32 _mm512_mullo_epi32
+#define MIN_32 _mm512_min_epi32
+#define RIGHT_BY_32 _mm512_srav_epi32
+#define LOGICAL_RIGHT_BY_32 _mm512_srlv_epi32
+
+typedef __mmask32 WORD_MASK;
+#define above _mm512_cmpgt_epi16_mask
+
+INLINE uint32_t list_unclear(WORD_MASK maybe, WORD_MASK ones)
+{
+    return maybe & ~ones;
+}
+
+INLINE void mark_bits(uint8_t *plane, WORD_MASK ones, uint8_t bit)
+{
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)plane);
+    bytes = _mm256_mask_add_epi8(bytes, ones, bytes, _mm256_set1_epi8((char)bit));
+    _mm256_storeu_si256((__m256i *)plane, bytes);
+}
+
+INLINE VECTOR join_words(VECTOR low, VECTOR high)
+{
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(low, high));
+}
+
+INLINE void store_levels(VECTOR words, uint8_t to[WORDS])
+{
+    _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi16_epi8(words));
 }
 
 #include "runtime/kernels/bit_tiles.h"

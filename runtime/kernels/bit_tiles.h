@@ -2,7 +2,7 @@
 // INLINE as packed_conv_tiles.h; GROUP; TABLE, bytes of a table; STEPS, whose tables are held at a time;
 // BYTES of a vector; VECTOR with VECTOR_ZERO(), VECTOR_LOAD, VECTOR_STORE, AND, ADD_8, ADD_16, ADD_32;
 // WIDEN_16 and WIDEN_32, which load bytes; scale(words, factor), of 32-bit lanes; load_table, look_up(table,
-// index); and for the comparison FLOATS and INTEGERS of LANES lanes.
+// index); and for the comparison FLOATS and INTEGERS of LANES lanes, and what bit_words.h needs.
 
 #define UNROLL _Pragma("GCC unroll 32")
 
@@ -283,8 +283,6 @@ INLINE DOUBLES round_products(INTEGERS_HALF sums, double scale, double half)
 INLINE INTEGERS_HALF find_levels(const int terms, const int residual, const struct one *one, size_t i)
 {
     DOUBLES z = set_double(one->bias);
-    if (terms == 0 && !residual)
-        z = to_double(load_half_integers(one->z + i));
     UNROLL for (int t = 0; t < terms; t++)
     {
         INTEGERS_HALF sums = one->wide[t] ? load_half_integers((const int32_t *)one->sums[t] + i)
@@ -328,7 +326,8 @@ INLINE void write_channel(const int terms, const int residual, const struct pbit
     {                                                                                                        \
         for (uint32_t k = 0; k < draw->channels; k++)                                                        \
             draw_channel(1, terms, residual, draw, k, plane);                                                \
-    }                                                                                                        \
+    }
+#define WRITE(name, terms, residual)                                                                         \
     static TARGET                                                                                            \
         __attribute__((noinline)) void levels_##name(const struct pbit_bit_draw *draw, uint8_t *plane)       \
     {                                                                                                        \
@@ -340,15 +339,26 @@ DRAW(of_one, 1, 0)
 DRAW(of_two, 2, 0)
 DRAW(of_residual, 0, 1)
 DRAW(of_one_and_residual, 1, 1)
+WRITE(of_one, 1, 0)
+WRITE(of_two, 2, 0)
+WRITE(of_one_and_residual, 1, 1)
+
+#include "runtime/kernels/bit_words.h"
 
 static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
-    static pbit_bit_draw_function *const functions[3][5] = {
+    enum { THETA, LINEAR, BITS, LEVELS, ROUNDED };
+    static pbit_bit_draw_function *const functions[][5] = {
         {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},
         {linear_of_z, linear_of_one, linear_of_two, linear_of_residual, linear_of_one_and_residual},
-        {levels_of_z, levels_of_one, levels_of_two, levels_of_residual, levels_of_one_and_residual}};
-    functions[draw->levels ? 2 : !draw->pieces][draw->residual.planes ? 3 + draw->terms : draw->terms](draw,
-                                                                                                       plane);
+        {linear_of_z, bits_of_one, bits_of_two, bits_of_residual, bits_of_one_and_residual},
+        {rounded_of_z, levels_of_one, levels_of_two, rounded_of_residual, levels_of_one_and_residual},
+        {rounded_of_z, rounded_of_one, rounded_of_two, rounded_of_residual, rounded_of_one_and_residual}};
+    int wide = 0;
+    for (uint32_t t = 0; t < draw->terms; t++)
+        wide |= draw->term[t].wide;
+    int way = draw->levels ? (wide ? LEVELS : ROUNDED) : draw->pieces ? THETA : draw->words ? BITS : LINEAR;
+    functions[way][draw->residual.planes ? 3 + draw->terms : draw->terms](draw, plane);
 }
 
 enum { VECTORS_OF_LANES = PBIT_LANES / LANES };

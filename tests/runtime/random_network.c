@@ -2,6 +2,14 @@
 // pairs, residuals.
 #include "tests/runtime/random_generator.h"
 
+/// None is below 0, as where single taps pass something on.
+static void turn_up_weights(const struct pbitc_program_operation *conv, uint32_t count)
+{
+    int8_t *weights = (int8_t *)(uintptr_t)conv->tables.weights;
+    for (uint32_t i = 0; i < count; i++)
+        weights[i] = (int8_t)(weights[i] >= 0 ? weights[i] : conv->fields.weight_bits == 1 ? 1 : ~weights[i]);
+}
+
 static uint32_t add_conv(struct generator *g, uint32_t from, struct pbit_window window, uint32_t groups,
                          uint32_t channels)
 {
@@ -16,6 +24,8 @@ static uint32_t add_conv(struct generator *g, uint32_t from, struct pbit_window 
     conv->fields.window = window;
     conv->fields.groups = groups;
     generator_fill_conv(g, conv, in.channels, channels);
+    if (groups == channels && generator_chance(g, 85))
+        turn_up_weights(conv, channels * (uint32_t)pbit_operation_fan_in(&conv->fields, in.channels));
     if (generator_chance(g, from == 0 ? 40 : 80))
         conv->tables.zeros = NULL;
     if (generator_chance(g, 40)) {

@@ -166,6 +166,7 @@ struct drawn {
     uint8_t before[NUMBERS], planes[NUMBERS];
     uint32_t order[INSTANCES];
     struct pbit_bit_channel channel[PBIT_BIT_TERMS + 1][GROUP];
+    struct pbit_bit_words words[GROUP];
     struct pbit_bit_draw draw;
 };
 
@@ -188,6 +189,7 @@ static void pick_term(struct test_random *random, struct drawn *drawn, uint32_t 
         channel->scale = (float)channel->step;
         channel->offset = (float)(channel->bias + channel->least * channel->step);
         channel->margin = 1; // a rounding of 0.5, and floats
+        channel->reach = 500;
     }
 }
 
@@ -199,6 +201,7 @@ static void pick_residual(struct test_random *random, struct drawn *drawn)
         .planes = drawn->before, .stride = STRIDE, .levels = levels, .shift = 4, .channel = channel};
     for (uint32_t k = 0; k < drawn->draw.channels; k++, channel++) {
         channel->weight = levels ? 7 : 7 * 255;
+        channel->reach = levels ? 255 : 1u << k;
         channel->multiplier = (int32_t)random_range(random, 0, 900);
         channel->bias = 100;
         channel->step = channel->multiplier * channel->weight / 16.0 / (levels ? 1 : 1 << k);
@@ -206,6 +209,30 @@ static void pick_residual(struct test_random *random, struct drawn *drawn)
         channel->offset = 100;
         channel->margin = 1;
     }
+}
+
+/// As the engine does, where sums have 16 bits.
+static void fill_words(struct drawn *drawn)
+{
+    struct pbit_bit_draw *draw = &drawn->draw;
+    struct pbit_engine_operation operations[PBIT_BIT_TERMS + 1] = {{.fused = PBIT_ENGINE_NONE}},
+                                                             neuron = {
+                                                                 .output = {.channels = draw->channels}};
+    static const uint8_t factors[1];
+    uint32_t count = draw->terms;
+    for (uint32_t t = 0; t < draw->terms; t++) {
+        operations[t].bits.channel = draw->term[t].channel;
+        operations[t].bits.conv.factors = draw->term[t].wide ? factors : NULL;
+    }
+    if (draw->residual.planes) {
+        operations[count].bits.channel = draw->residual.channel;
+        operations[count++].bits.identity = 1;
+    }
+    neuron.bits.terms = count;
+    for (uint32_t t = 0; t < count; t++)
+        neuron.bits.term[t] = t;
+    if (pbit_bit_fill_words(operations, &neuron, drawn->words))
+        draw->words = drawn->words;
 }
 
 /// z, one term, two, one and a residual, or a residual.
@@ -232,6 +259,8 @@ static void fill_draw(struct test_random *random, const struct pbit_bit_kernels 
         pick_term(random, drawn, t);
     if (kind >= 3)
         pick_residual(random, drawn);
+    if (random_range(random, 0, 3) != 0)
+        fill_words(drawn);
     for (size_t i = 0; i < INSTANCES * NUMBERS; i++)
         drawn->random[i] = (uint16_t)random_word(random);
     for (size_t i = 0; i < NUMBERS; i++) {
@@ -249,10 +278,12 @@ START_TEST(bits_and_levels_are_the_exact_ones)
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {5};
     static struct drawn drawn;
-    for (int shape = 0; kernels && shape < SHAPES; shape++) {
+    int in_words = 0;
+    for (int shape = 0; kernels && shape < 2 * SHAPES; shape++) {
         const struct pbit_bit_draw *draw = &drawn.draw;
         memset(&drawn, 0, sizeof(drawn));
         fill_draw(&random, kernels, &drawn);
+        in_words += draw->words && !draw->levels;
         kernels->draw(draw, drawn.planes);
         for (size_t i = 0; i < draw->instances * draw->count; i++) {
             uint8_t bits = 0;
@@ -268,6 +299,7 @@ START_TEST(bits_and_levels_are_the_exact_ones)
         if (draw->instances * draw->count < STRIDE)
             ck_assert_int_eq(drawn.planes[draw->instances * draw->count], 0);
     }
+    ck_assert(!kernels || in_words > SHAPES / 4);
 }
 END_TEST
 
