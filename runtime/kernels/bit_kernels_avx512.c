@@ -198,8 +198,8 @@ INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *o
 /// Where the numbers of every second line begin, which are `width` long.
 INLINE VECTOR index_lines(uint32_t width)
 {
-    static const uint16_t count[BYTES / 2] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
-                                              16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    static const uint16_t count[WORDS] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                          16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
     VECTOR line = _mm512_mulhi_epu16(VECTOR_LOAD(count), _mm512_set1_epi16((short)(65535 / width + 1)));
     return ADD_16(VECTOR_LOAD(count), _mm512_mullo_epi16(line, _mm512_set1_epi16((short)width)));
 }
@@ -207,7 +207,6 @@ INLINE VECTOR index_lines(uint32_t width)
 /// The larger number of two lines. Of short lines, a vector takes as many as there are in two.
 INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint16_t *out)
 {
-    enum { WORDS = BYTES / 2 };
     uint32_t lines = width == 1 ? 1 : WORDS / width;
     if (lines < 2) {
         for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
