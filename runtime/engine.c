@@ -274,14 +274,16 @@ static void add_outputs(const struct pbit_block *block, uint32_t first, uint32_t
     for (uint32_t o = 0; o < model->output_count; o++) {
         uint32_t index = pbit_output_tensor(model, o);
         struct pbit_tensor tensor = pbit_model_tensor(model, index);
-        size_t elements = pbit_tensor_elements(&tensor);
-        for (size_t i = 0; i < block->images * passes; i++) {
-            size_t image = i / passes;
-            const int32_t *out = (const int32_t *)pbit_block_tensor(
-                block, index, &tensor, image * block->passes + first + i % passes);
+        size_t elements = pbit_tensor_elements(&tensor),
+               stride =
+                   block->engine->tensor_random[index] ? block->engine->tensors_bytes / sizeof(int32_t) : 0;
+        for (size_t image = 0; image < block->images; image++) {
+            const int32_t *out =
+                (const int32_t *)pbit_block_tensor(block, index, &tensor, image * block->passes + first);
             int64_t *sum = sums[image * model->output_count + o];
             for (size_t k = 0; k < elements; k++)
-                sum[k] += out[k];
+                for (uint32_t pass = 0; pass < passes; pass++)
+                    sum[k] += out[pass * stride + k];
         }
     }
 }
@@ -314,6 +316,8 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
     struct pbit_block block;
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
+        for (size_t i = 0; i < block.images; i++)
+            block.hash[i] = pbit_hash_image(options->seed, block.first_image + i);
         pbit_bit_prepare(&block);
         pbit_block_run(&block, model->first_random, model->operation_count);
         if (block.images < whole->images)

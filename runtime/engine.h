@@ -107,6 +107,8 @@ struct pbit_block {
     uint8_t *bits;             ///< engine->bits_bytes
     uint64_t first_image;
     size_t images;
+    uint32_t
+        hash[PBIT_ENGINE_INSTANCES]; ///< pbit_hash_image of the images, where there are random operations
     uint32_t passes, first_pass;
     uint32_t order[PBIT_ENGINE_INSTANCES]; ///< pbit_sample_order of the passes
     uint32_t draws;

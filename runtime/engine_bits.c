@@ -125,8 +125,7 @@ static void prepare_random(const struct stage *stage, size_t image, uint32_t pas
                                           .buffer = stage->scratch.states,
                                           .jump = streams->jump};
     struct pbit_lanes lanes;
-    engine->kernels->seed(&lanes, stage->block->options->seed, stage->block->first_image + image,
-                          stage->neuron->operation.layer, pass);
+    engine->kernels->seed(&lanes, stage->block->hash[image], stage->neuron->operation.layer, pass);
     engine->kernels->skip(&lanes, engine->jump, (uint64_t)pixels.first / PBIT_LANES * layer.channels);
     stage->kernels->random(&layer, &lanes, random + pixels.first);
 }

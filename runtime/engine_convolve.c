@@ -213,8 +213,8 @@ static void convolve_packed(struct convolution *convolution)
            end = (convolution->channels.end + conv->lanes - 1) / conv->lanes * conv->lanes;
     int32_t *found = (int32_t *)convolution->scratch;
     convolution->scratch += conv->channels * sizeof(*found);
-    convolution->multipliers = (const int32_t *)conv->multipliers; // those of one level
-    if (convolution->levels > 1) {
+    convolution->multipliers = (const int32_t *)conv->multipliers;
+    if (convolution->levels > 1 && !pbit_has_fixed_levels(&operation->input)) {
         find_multipliers(conv->multipliers + first, (uint32_t)(end - first), convolution->levels,
                          found + first);
         convolution->multipliers = found;

@@ -164,8 +164,7 @@ static struct pbit_range find_neurons(const struct pbit_engine_operation *operat
 void pbit_block_seed(const struct pbit_block *block, const struct pbit_operation *neuron, size_t instance,
                      uint32_t pass, uint64_t first, struct pbit_lanes *lanes)
 {
-    block->engine->kernels->seed(lanes, block->options->seed, block->first_image + instance / block->passes,
-                                 neuron->layer, pass);
+    block->engine->kernels->seed(lanes, block->hash[instance / block->passes], neuron->layer, pass);
     block->engine->kernels->skip(lanes, block->engine->jump, first);
 }
 

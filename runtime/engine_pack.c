@@ -274,7 +274,8 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
     if (packed->factored)
         factors =
             pbit_engine_take(memory, (fan_in + conv->weight_group - 1) / conv->weight_group * channels * 4);
-    uint32_t *multipliers = pbit_engine_take(memory, channels * sizeof(*multipliers));
+    uint32_t *multipliers = pbit_engine_take(memory, channels * sizeof(*multipliers)),
+             levels = pbit_has_fixed_levels(&operation->input) ? PBIT_BYTE_LEVELS : 1;
     operation->packed = pack_constants(memory, model, operation);
     pbit_pack_dense(memory, model, operation);
     if (!memory->base || !operation->packed)
@@ -289,5 +290,8 @@ void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *
     if (factors)
         fill_factors(model, conv, packed, outputs, (uint32_t)fan_in, factors);
     for (uint32_t k = 0; k < channels; k++)
-        multipliers[k] = k < outputs ? pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k) : 0;
+        multipliers[k] = k < outputs
+                             ? (uint32_t)pbit_level_multiplier(
+                                   pbit_load_u32(model->bytes + conv->multipliers + 4 * (size_t)k), levels)
+                             : 0;
 }

@@ -7,7 +7,8 @@ enum {
     LARGEST_RANGE = 2 * (LARGEST_MIDDLE - LARGEST_SUM) - 16,
     LARGEST_SHIFT = 12,
     LARGEST_RISE = 1 << 15,
-    LARGEST_MARGIN = 1 << 12,
+    ROUNDED = 3,             ///< more than products, rounded down, start and rise, to the nearest, are off by
+    LARGEST_MARGIN = 100,    ///< where more is unclear, z by itself is quicker
     WEIGHTLESS_RANGE = 1024, ///< of thresholds where all sums are 0
 };
 _Static_assert(LARGEST_SUM + LARGEST_MIDDLE <= INT16_MAX &&
@@ -94,13 +95,14 @@ int pbit_fill_thresholds(struct pbit_dense_thresholds *thresholds, const struct 
             return 0;
         steepest = thresholds->rise[k] > steepest ? thresholds->rise[k] : steepest;
     }
-    // Products are rounded down, start and rise to the nearest: at most 2, and 1 for v' of linear ones.
-    for (uint32_t piece = 0; piece < PBIT_NEURON_PIECES; piece++) {
-        double off = drawing.theta ? fill_piece(thresholds, piece, &drawing) * steepest / 65536 : 1;
-        if (off + 3 > LARGEST_MARGIN)
-            return 0;
-        thresholds->margin[piece] = (uint16_t)(off + 3);
+    double off = drawing.theta ? 0 : 1; // v' is rounded down, too
+    for (uint32_t piece = 0; drawing.theta && piece < PBIT_NEURON_PIECES; piece++) {
+        double of_piece = fill_piece(thresholds, piece, &drawing) * steepest / 65536;
+        off = of_piece > off ? of_piece : off;
     }
+    if (off > LARGEST_MARGIN - ROUNDED)
+        return 0;
+    thresholds->margin = (uint16_t)(off + ROUNDED);
     thresholds->theta = drawing.theta;
     return 1;
 }

@@ -127,10 +127,16 @@ static inline size_t pbit_tensor_elements(const struct pbit_tensor *tensor)
     return (size_t)tensor->height * tensor->width * tensor->channels;
 }
 
+/// Whether L is PBIT_BYTE_LEVELS whatever m.
+static inline int pbit_has_fixed_levels(const struct pbit_tensor *tensor)
+{
+    return tensor->draw_factor == 0;
+}
+
 /// L of a levels tensor when every neuron draws m (FORMAT.md, "Tensor record").
 static inline uint32_t pbit_tensor_levels(const struct pbit_tensor *tensor, uint32_t draws)
 {
-    if (tensor->draw_factor == 0)
+    if (pbit_has_fixed_levels(tensor))
         return PBIT_BYTE_LEVELS;
     uint32_t levels = (draws * tensor->draw_factor + 128) >> 8;
     return levels < 1 ? 1 : levels > PBIT_BYTE_LEVELS ? PBIT_BYTE_LEVELS : levels;

@@ -20,20 +20,29 @@ static inline uint32_t pbit_mix(uint32_t h, uint32_t word)
     return h ^ h >> 16;
 }
 
-/// pass: 0 for the stratified sampler, t + 1 for iid.
-static inline void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
-                                   uint32_t pass)
+/// What the layers of an image have in common.
+static inline uint32_t pbit_hash_image(uint64_t seed, uint64_t image)
 {
     uint32_t h = pbit_mix(0, (uint32_t)seed);
     h = pbit_mix(h, (uint32_t)(seed >> 32));
     h = pbit_mix(h, (uint32_t)image);
-    h = pbit_mix(h, (uint32_t)(image >> 32));
-    h = pbit_mix(h, layer);
-    h = pbit_mix(h, pass);
+    return pbit_mix(h, (uint32_t)(image >> 32));
+}
+
+/// hash: pbit_hash_image. pass: 0 for the stratified sampler, t + 1 for iid.
+static inline void pbit_lanes_begin(struct pbit_lanes *lanes, uint32_t hash, uint32_t layer, uint32_t pass)
+{
+    uint32_t h = pbit_mix(pbit_mix(hash, layer), pass);
     for (uint32_t j = 0; j < PBIT_LANES; j++) {
         uint32_t s = pbit_mix(h, j);
         lanes->state[j] = s ? s : 0x9E3779B9u; // xorshift never leaves 0
     }
+}
+
+static inline void pbit_lanes_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
+                                   uint32_t pass)
+{
+    pbit_lanes_begin(lanes, pbit_hash_image(seed, image), layer, pass);
 }
 
 /// One step of lane j: its next 16 random bits.

@@ -277,27 +277,17 @@ static uint32_t draw_exactly(const struct scaling *scaling, uint32_t pass, const
     return ones;
 }
 
-/// y, slope and margin.
-struct piece_tables {
-    __m512i of[3][2];
-};
-
-static inline struct piece_tables load_tables(const struct pbit_dense_thresholds *thresholds)
-{
-    const uint16_t *const from[3] = {thresholds->y, thresholds->slope, thresholds->margin};
-    struct piece_tables tables;
-    UNROLL for (int i = 0; i < 3; i++) UNROLL for (int half = 0; half < 2; half++) tables.of[i][half] =
-        _mm512_loadu_si512(from[i] + half * PBIT_NEURON_PIECES / 2);
-    return tables;
-}
-
 /// LANES p-bits, of which the first `count` are written.
 static inline void draw(const struct scaling *scaling, const int linear, size_t at, size_t first,
                         size_t count)
 {
     const struct pbit_dense_thresholds *thresholds = scaling->thresholds;
     const struct pbit_neuron_run run = *scaling->run; // no store changes it
-    const struct piece_tables tables = load_tables(thresholds);
+    const __m512i margin = _mm512_set1_epi16((short)thresholds->margin),
+                  y_low = _mm512_loadu_si512(thresholds->y),
+                  y_high = _mm512_loadu_si512(thresholds->y + PBIT_NEURON_PIECES / 2),
+                  slope_low = _mm512_loadu_si512(thresholds->slope),
+                  slope_high = _mm512_loadu_si512(thresholds->slope + PBIT_NEURON_PIECES / 2);
     const __m512i shift = _mm512_loadu_si512(thresholds->shift + first),
                   rise = _mm512_loadu_si512(thresholds->rise + first),
                   start = _mm512_loadu_si512(thresholds->start + first),
@@ -305,14 +295,12 @@ static inline void draw(const struct scaling *scaling, const int linear, size_t 
     const __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
     uint8_t *out = run.out + first;
     for (uint32_t pass = 0; pass < run.passes; pass++, out += run.out_stride) {
-        __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run.order[pass])),
-                margin = _mm512_set1_epi16(_mm_extract_epi16(_mm512_castsi512_si128(tables.of[2][0]), 0));
+        __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run.order[pass]));
         if (!linear) {
-            __m512i found[3], piece = _mm512_srli_epi16(y, 10);
-            UNROLL for (int i = 0; i < 3; i++) found[i] =
-                _mm512_permutex2var_epi16(tables.of[i][0], piece, tables.of[i][1]);
-            y = _mm512_add_epi16(found[0], _mm512_mulhi_epu16(found[1], _mm512_slli_epi16(y, 6)));
-            margin = found[2];
+            __m512i piece = _mm512_srli_epi16(y, 10),
+                    slope = _mm512_permutex2var_epi16(slope_low, piece, slope_high);
+            y = _mm512_add_epi16(_mm512_permutex2var_epi16(y_low, piece, y_high),
+                                 _mm512_mulhi_epu16(slope, _mm512_slli_epi16(y, 6)));
         }
         __m512i sum = _mm512_loadu_si512(scaling->sums[pass] + at),
                 threshold = _mm512_add_epi16(_mm512_mulhi_epu16(y, rise), start),

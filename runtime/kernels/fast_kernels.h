@@ -64,9 +64,8 @@ struct pbit_neuron_run {
     size_t out_stride;
 };
 
-/// pbit_lanes_seed.
-typedef void pbit_fast_seed_function(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer,
-                                     uint32_t pass);
+/// pbit_lanes_begin.
+typedef void pbit_fast_seed_function(struct pbit_lanes *lanes, uint32_t hash, uint32_t layer, uint32_t pass);
 /// pbit_lanes_skip.
 typedef void pbit_fast_skip_function(struct pbit_lanes *lanes, const uint32_t (*jump)[32], uint64_t steps);
 /// The next random numbers: random[count], and the rest of the last step.
@@ -159,7 +158,8 @@ struct pbit_dense_thresholds {
     uint16_t *rise, *shift;
     const int32_t *theta; ///< of the neuron; NULL: linear, and y(x) is x
     /// In pieces of 1024, y(x) is y[x >> 10] + (slope[x >> 10] * (x & 1023) >> 10).
-    uint16_t y[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES], margin[PBIT_NEURON_PIECES];
+    uint16_t y[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES];
+    uint16_t margin;
 };
 /// pbit_dense and the neurons of these outputs, whose random numbers are run->random; run->out is that of all
 /// outputs.

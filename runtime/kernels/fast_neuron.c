@@ -11,9 +11,9 @@ enum { BLOCK = PBIT_LANES, PASSES = PBIT_NEURON_PASSES, VECTORS = 2, VECTOR_LANE
 typedef uint32_t words __attribute__((vector_size(4 * VECTOR_LANES)));
 typedef uint16_t halves __attribute__((vector_size(2 * VECTOR_LANES)));
 
-void pbit_fast_seed(struct pbit_lanes *lanes, uint64_t seed, uint64_t image, uint32_t layer, uint32_t pass)
+void pbit_fast_seed(struct pbit_lanes *lanes, uint32_t hash, uint32_t layer, uint32_t pass)
 {
-    pbit_lanes_seed(lanes, seed, image, layer, pass);
+    pbit_lanes_begin(lanes, hash, layer, pass);
 }
 
 void pbit_fast_skip(struct pbit_lanes *lanes, const uint32_t (*jump)[32], uint64_t steps)

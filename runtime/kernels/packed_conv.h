@@ -26,7 +26,7 @@ struct pbit_packed_conv {
     const struct pbit_segment *segment;
     const int8_t *weights;
     const int32_t *factors;      ///< [group][channels]
-    const uint32_t *multipliers; ///< [channels] M
+    const uint32_t *multipliers; ///< [channels] M_L of one level, or of those that the input always has
     const int64_t *constants;    ///< [row class][column class][channels]: bias, and E of the taps outside
     const uint8_t *row_class, *column_class; ///< [H'], [W']
 };

@@ -277,7 +277,7 @@ START_TEST(neurons_draw_the_exact_levels)
         struct pbit_draw draw = {.seed = 1, .image = 2, .levels = levels, .sampler = PBIT_SAMPLER_STRATIFIED};
         struct pbit_lanes lanes;
         uint16_t numbers[MOST + PBIT_LANES];
-        kernels->seed(&lanes, draw.seed, draw.image, 3, 0);
+        kernels->seed(&lanes, pbit_hash_image(draw.seed, draw.image), 3, 0);
         kernels->random(&lanes, count, numbers);
         for (uint32_t pass = 0; pass < passes; pass++)
             order[pass] = pbit_sample_order(5 + pass);
