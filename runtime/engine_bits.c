@@ -236,6 +236,7 @@ static struct pbit_bit_draw begin_draw(const struct stage *stage, size_t first, 
         return draw;
     draw.pieces = bits->pieces;
     draw.words = bits->words;
+    draw.limits = stage->neuron->neuron.pieces;
     draw.theta = stage->neuron->neuron.table;
     draw.rho = stage->independent                        ? 256
                : block->sampler == PBIT_SAMPLER_MIDPOINT ? 0

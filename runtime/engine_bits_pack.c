@@ -342,32 +342,6 @@ static void pack_conv(struct pbit_engine_memory *memory, const struct pbit_model
         pack_tables(memory, &packing, operation, bits);
 }
 
-static int32_t theta_at(const int32_t *theta, uint32_t u)
-{
-    int64_t start = theta[u >> 8], rise = theta[(u >> 8) + 1] - start;
-    return (int32_t)(start + (rise * (u & 255) >> 8));
-}
-
-/// Through both ends of each piece, then moved so that theta is as far above it as below.
-static void fill_pieces(const int32_t *theta, struct pbit_bit_theta *pieces)
-{
-    enum { LENGTH = 65536 / PBIT_BIT_THETA };
-    for (uint32_t piece = 0; piece < PBIT_BIT_THETA; piece++) {
-        uint32_t first = piece * LENGTH, last = first + LENGTH - 1;
-        float slope = (float)(theta_at(theta, last) - theta_at(theta, first)) / (LENGTH - 1);
-        float start = (float)theta_at(theta, first) - slope * (float)first, above = 0, below = 0;
-        for (uint32_t u = first; u <= last; u++) {
-            float off = (float)theta_at(theta, u) - (start + slope * (float)u);
-            above = off > above ? off : above;
-            below = off < below ? off : below;
-        }
-        // Floats near slope * 65536 are 2^-8 of the slope apart or less, near the largest theta 0.5.
-        pieces->start[piece] = start + (above + below) / 2;
-        pieces->slope[piece] = slope;
-        pieces->margin[piece] = (above - below) / 2 + 1.25f * slope + 4;
-    }
-}
-
 static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit_kernels *kernels,
                         const struct pbit_bit_plan *plan, uint32_t index,
                         struct pbit_engine_operation *operation)
@@ -390,7 +364,7 @@ static void pack_neuron(struct pbit_engine_memory *memory, const struct pbit_bit
     struct pbit_bit_theta *pieces = pbit_engine_take(memory, sizeof(*pieces));
     bits->pieces = pieces;
     if (memory->base)
-        fill_pieces(operation->neuron.table, pieces);
+        pbit_bit_fill_theta(operation->neuron.table, pieces);
 }
 
 void pbit_pack_bits(struct pbit_engine_memory *memory, const struct pbit_model *model,

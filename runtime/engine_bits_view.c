@@ -25,10 +25,20 @@ static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t
             out[x] = in[x * stride];
 }
 
-static void clear_row(uint8_t *row, size_t first, size_t end)
+static void clear(uint8_t *bytes, int64_t first, int64_t end)
 {
     if (first < end)
-        memset(row + first, 0, end - first);
+        memset(bytes + first, 0, (size_t)(end - first));
+}
+
+/// The places of a line that see one inside of `size`, where the first place sees `origin`.
+static void find_inside(int64_t origin, int64_t stride, int64_t size, int64_t *first, int64_t *end)
+{
+    int64_t from = origin < 0 ? (-origin + stride - 1) / stride : 0,
+            to = size > origin ? (size - origin + stride - 1) / stride : 0;
+    *end = to < *end ? to : *end;
+    *first = from > *first ? from : *first;
+    *first = *first < *end ? *first : *end;
 }
 
 /// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance. What a row
@@ -37,24 +47,21 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
                       const struct pbit_range *rows, const uint8_t *in, uint8_t *out)
 {
     const struct pbit_window *w = &conv->operation.window;
-    uint32_t columns = conv->bits.view.grid.width;
-    int64_t height = conv->input.height, width = conv->input.width, stride = w->stride_x,
-            x0 = (int64_t)tap * w->dilation_x - w->pad_x;
-    int64_t first = x0 < 0 ? (-x0 + stride - 1) / stride : 0,
-            end = width > x0 ? (width - x0 + stride - 1) / stride : 0;
-    end = end > columns ? columns : end;
-    out += rows->first * columns;
-    for (size_t row = rows->first; row < rows->end; row++, out += columns) {
-        int64_t y =
-            conv->bits.view.origin_y + (int64_t)conv->bits.view.phase[phase] + (int64_t)row * w->stride_y;
-        if (y < 0 || y >= height || first >= end) {
-            memset(out, 0, columns);
-            continue;
-        }
-        copy_row(out + first, in + y * width + x0 + first * stride, w->stride_x, (size_t)(end - first));
-        clear_row(out, 0, (size_t)first);
-        clear_row(out, (size_t)end, columns);
+    int64_t columns = conv->bits.view.grid.width, width = conv->input.width,
+            x = (int64_t)tap * w->dilation_x - w->pad_x,
+            y = conv->bits.view.origin_y + (int64_t)conv->bits.view.phase[phase];
+    int64_t first = 0, end = columns, row = (int64_t)rows->first, end_row = (int64_t)rows->end;
+    find_inside(x, w->stride_x, width, &first, &end);
+    find_inside(y, w->stride_y, conv->input.height, &row, &end_row);
+    clear(out, (int64_t)rows->first * columns, row * columns);
+    in += (y + row * w->stride_y) * width + x + first * w->stride_x;
+    for (; row < end_row; row++, in += w->stride_y * width) {
+        uint8_t *line = out + row * columns;
+        copy_row(line + first, in, w->stride_x, (size_t)(end - first));
+        clear(line, 0, first);
+        clear(line, end, columns);
     }
+    clear(out, row * columns, (int64_t)rows->end * columns);
 }
 
 /// A plane of the input as a column of the window sees it, an instance. map: adds what its bits become.

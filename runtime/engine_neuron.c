@@ -93,8 +93,7 @@ static uint32_t fill_piece(struct pbit_neuron_pieces *pieces, uint32_t piece, co
 }
 
 /// The pieces lie around the median and are as long as serves best: what is beyond counts as off, too.
-/// Returns 0 where they do not pay.
-static int fill_pieces(struct pbit_neuron_pieces *best, const int32_t *theta)
+int pbit_neuron_fill_pieces(struct pbit_neuron_pieces *best, const int32_t *theta)
 {
     uint32_t least = PBIT_LARGEST_MARGIN + 1;
     int64_t range = (int64_t)theta[PBIT_THETA_ENTRIES - 1] - theta[0], middle = theta[PBIT_THETA_ENTRIES / 2];
@@ -138,7 +137,7 @@ void pbit_pack_neuron(struct pbit_engine_memory *memory, const struct pbit_model
     operation->neuron.buckets = buckets;
     if (theta)
         fill_buckets(&operation->neuron, table, buckets);
-    if (theta && fill_pieces(pieces, table))
+    if (theta && pbit_neuron_fill_pieces(pieces, table))
         operation->neuron.pieces = pieces;
     // Floats hold z - theta[0] exactly; beyond, or where P jumps, lines do not pay.
     if (theta && (int64_t)table[PBIT_THETA_ENTRIES - 1] - table[0] < 1 << 23)

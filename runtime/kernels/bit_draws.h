@@ -220,8 +220,12 @@ WRITE(of_one_and_residual, 1, 1)
 
 #include "runtime/kernels/bit_words.h"
 
+#include "runtime/kernels/bit_fixed.h"
+
 static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
+    if (draw_fixed(draw, plane))
+        return;
     enum { THETA, LINEAR, BITS, LEVELS, ROUNDED };
     static pbit_bit_draw_function *const functions[][5] = {
         {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},

@@ -6,7 +6,7 @@
 #ifndef PBIT_BIT_KERNELS_H
 #define PBIT_BIT_KERNELS_H
 
-#include "runtime/kernels/kernels.h"
+#include "runtime/kernels/fast_kernels.h"
 
 enum {
     PBIT_BIT_GROUP = 6,  ///< the largest group
@@ -59,6 +59,8 @@ typedef void pbit_bit_show_function(const uint8_t *in, const uint8_t *mask, cons
 struct pbit_bit_theta {
     float start[PBIT_BIT_THETA], slope[PBIT_BIT_THETA], margin[PBIT_BIT_THETA];
 };
+/// theta: [PBIT_THETA_ENTRIES].
+void pbit_bit_fill_theta(const int32_t *theta, struct pbit_bit_theta *pieces);
 
 /// A term of z in 16 bits, in steps of 2^shift: about (min(max(number - low, 0), span) << left) * scale
 /// >> 16.
@@ -113,11 +115,12 @@ struct pbit_bit_draw {
     uint32_t terms;
     struct pbit_bit_term term[PBIT_BIT_TERMS];
     struct pbit_bit_residual residual;
-    int levels;                          ///< levels of 255 are made, without random numbers; else bits
-    size_t plane_stride;                 ///< of levels, from channel to channel
-    const struct pbit_bit_theta *pieces; ///< NULL: linear
-    const struct pbit_bit_words *words;  ///< [channels], of linear ones, or NULL
-    const int32_t *theta;                ///< [PBIT_THETA_ENTRIES]
+    int levels;                              ///< levels of 255 are made, without random numbers; else bits
+    size_t plane_stride;                     ///< of levels, from channel to channel
+    const struct pbit_bit_theta *pieces;     ///< NULL: linear
+    const struct pbit_bit_words *words;      ///< [channels], of linear ones, or NULL
+    const struct pbit_neuron_pieces *limits; ///< the other way round; or NULL
+    const int32_t *theta;                    ///< [PBIT_THETA_ENTRIES]
     const uint16_t *random; ///< r of FORMAT.md: [instance / random_shared][random_pitch], of which
                             ///< [channel][stride]
     size_t random_shared, random_pitch;

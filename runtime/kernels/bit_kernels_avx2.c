@@ -202,6 +202,11 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
             VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
 }
 
+#define LEFT_16 _mm256_slli_epi16
+#define ADD_U16 _mm256_adds_epu16
+#define SUBTRACT_32 _mm256_sub_epi32
+#define MAX_32 _mm256_max_epi32
+#define right_32(x, bits) _mm256_srl_epi32(x, _mm_cvtsi32_si128((int)(bits)))
 #define SET_16(x) _mm256_set1_epi16((short)(x))
 #define SUBTRACT_U16 _mm256_subs_epu16
 #define SUBTRACT_S16 _mm256_subs_epi16
@@ -216,7 +221,10 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
 #define LOGICAL_RIGHT_BY_32 _mm256_srlv_epi32
 
 typedef __m256i WORD_MASK;
+#define ALL_WORDS _mm256_set1_epi16(-1)
 #define above _mm256_cmpgt_epi16
+#define either _mm256_or_si256
+#define both _mm256_and_si256
 
 /// A byte of each lane.
 INLINE __m128i narrow(WORD_MASK mask)
@@ -236,9 +244,41 @@ INLINE void mark_bits(uint8_t *plane, WORD_MASK ones, uint8_t bit)
     _mm_storeu_si128((__m128i *)plane, _mm_add_epi8(bytes, added));
 }
 
-INLINE VECTOR join_words(VECTOR low, VECTOR high)
+INLINE uint32_t list_words(WORD_MASK mask)
 {
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
+    return (uint32_t)_mm_movemask_epi8(narrow(mask));
+}
+
+#define join_words(low, high) _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8)
+#define join_unsigned_words(low, high) _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8)
+
+/// Gathers pairs of the table's numbers, of which it keeps the first; there is more after the table.
+INLINE VECTOR look_up_words(const uint16_t table[PBIT_NEURON_PIECES], VECTOR index)
+{
+    const int *pairs = (const int *)(const void *)table;
+    VECTOR low = _mm256_i32gather_epi32(pairs, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(index)), 2),
+           high = _mm256_i32gather_epi32(pairs, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(index, 1)), 2),
+           first = set_integer(0xFFFF);
+    return join_unsigned_words(AND(low, first), AND(high, first));
+}
+
+typedef __m128i COLUMNS;
+
+INLINE COLUMNS load_columns(const uint8_t *from)
+{
+    return _mm_loadu_si128((const __m128i *)from);
+}
+
+INLINE COLUMNS add_column_bits(COLUMNS columns, WORD_MASK ones, uint8_t bit)
+{
+    return _mm_add_epi8(columns, _mm_and_si128(narrow(ones), _mm_set1_epi8((char)bit)));
+}
+
+INLINE void store_columns(uint8_t *to, COLUMNS columns, size_t count)
+{
+    uint8_t bytes[WORDS];
+    _mm_storeu_si128((__m128i *)bytes, columns);
+    __builtin_memcpy(to, bytes, count < WORDS ? count : WORDS);
 }
 
 INLINE void store_levels(VECTOR words, uint8_t to[WORDS])

@@ -222,6 +222,11 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
     }
 }
 
+#define LEFT_16 _mm512_slli_epi16
+#define ADD_U16 _mm512_adds_epu16
+#define SUBTRACT_32 _mm512_sub_epi32
+#define MAX_32 _mm512_max_epi32
+#define right_32(x, bits) _mm512_srl_epi32(x, _mm_cvtsi32_si128((int)(bits)))
 #define SET_16(x) _mm512_set1_epi16((short)(x))
 #define SUBTRACT_U16 _mm512_subs_epu16
 #define SUBTRACT_S16 _mm512_subs_epi16
@@ -236,7 +241,11 @@ INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint
 #define LOGICAL_RIGHT_BY_32 _mm512_srlv_epi32
 
 typedef __mmask32 WORD_MASK;
+#define ALL_WORDS UINT32_MAX
 #define above _mm512_cmpgt_epi16_mask
+#define either _kor_mask32
+#define both _kand_mask32
+#define list_words(mask) (mask)
 
 INLINE uint32_t list_unclear(WORD_MASK maybe, WORD_MASK ones)
 {
@@ -250,9 +259,34 @@ INLINE void mark_bits(uint8_t *plane, WORD_MASK ones, uint8_t bit)
     _mm256_storeu_si256((__m256i *)plane, bytes);
 }
 
-INLINE VECTOR join_words(VECTOR low, VECTOR high)
+/// What packs leaves of two vectors in turn, in order.
+INLINE VECTOR sort_words(VECTOR packed)
 {
-    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), _mm512_packs_epi32(low, high));
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), packed);
+}
+#define join_words(low, high) sort_words(_mm512_packs_epi32(low, high))
+#define join_unsigned_words(low, high) sort_words(_mm512_packus_epi32(low, high))
+
+INLINE VECTOR look_up_words(const uint16_t table[PBIT_NEURON_PIECES], VECTOR index)
+{
+    return _mm512_permutex2var_epi16(VECTOR_LOAD(table), index, VECTOR_LOAD(table + WORDS));
+}
+
+typedef __m256i COLUMNS;
+
+INLINE COLUMNS load_columns(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)from);
+}
+
+INLINE COLUMNS add_column_bits(COLUMNS columns, WORD_MASK ones, uint8_t bit)
+{
+    return _mm256_mask_add_epi8(columns, ones, columns, _mm256_set1_epi8((char)bit));
+}
+
+INLINE void store_columns(uint8_t *to, COLUMNS columns, size_t count)
+{
+    _mm256_mask_storeu_epi8(to, count < WORDS ? ((uint32_t)1 << count) - 1 : UINT32_MAX, columns);
 }
 
 INLINE void store_levels(VECTOR words, uint8_t to[WORDS])

@@ -1,5 +1,5 @@
-// What the kernels on bits need beside them: levels in the order of other operations, and the exact
-// comparison.
+// What the kernels on bits need beside them: levels in the order of other operations, the exact comparison,
+// and theta in pieces.
 #include "runtime/kernels/bit_kernels.h"
 
 static int64_t sum_terms(const struct pbit_bit_draw *draw, uint32_t k, size_t instance, size_t i)
@@ -68,4 +68,30 @@ void pbit_bit_spread_levels(const uint8_t *planes, size_t stride, size_t pixels,
     for (size_t pixel = 0; pixel < pixels; pixel++, out += channels)
         for (size_t k = 0; k < channels; k++)
             out[k] = planes[k * stride + pixel];
+}
+
+static int32_t theta_at(const int32_t *theta, uint32_t u)
+{
+    int64_t start = theta[u >> 8], rise = theta[(u >> 8) + 1] - start;
+    return (int32_t)(start + (rise * (u & 255) >> 8));
+}
+
+/// Through both ends of each piece, then moved so that theta is as far above it as below.
+void pbit_bit_fill_theta(const int32_t *theta, struct pbit_bit_theta *pieces)
+{
+    enum { LENGTH = 65536 / PBIT_BIT_THETA };
+    for (uint32_t piece = 0; piece < PBIT_BIT_THETA; piece++) {
+        uint32_t first = piece * LENGTH, last = first + LENGTH - 1;
+        float slope = (float)(theta_at(theta, last) - theta_at(theta, first)) / (LENGTH - 1);
+        float start = (float)theta_at(theta, first) - slope * (float)first, above = 0, below = 0;
+        for (uint32_t u = first; u <= last; u++) {
+            float off = (float)theta_at(theta, u) - (start + slope * (float)u);
+            above = off > above ? off : above;
+            below = off < below ? off : below;
+        }
+        // Floats near slope * 65536 are 2^-8 of the slope apart or less, near the largest theta 0.5.
+        pieces->start[piece] = start + (above + below) / 2;
+        pieces->slope[piece] = slope;
+        pieces->margin[piece] = (above - below) / 2 + 1.25f * slope + 4;
+    }
 }

@@ -159,7 +159,7 @@ START_TEST(shown_bytes_are_masked_and_mapped)
 END_TEST
 
 /// Numbers for some channels in INSTANCES instances of MOST columns at most.
-enum { INSTANCES = 3, STRIDE = INSTANCES * MOST, NUMBERS = GROUP * STRIDE + PBIT_BIT_OVERRUN };
+enum { INSTANCES = 5, STRIDE = INSTANCES * MOST, NUMBERS = GROUP * STRIDE + PBIT_BIT_OVERRUN };
 struct drawn {
     uint16_t random[INSTANCES * NUMBERS], sums[PBIT_BIT_TERMS][NUMBERS];
     int32_t wide[PBIT_BIT_TERMS][NUMBERS], z[NUMBERS];
@@ -167,6 +167,9 @@ struct drawn {
     uint32_t order[INSTANCES];
     struct pbit_bit_channel channel[PBIT_BIT_TERMS + 1][GROUP];
     struct pbit_bit_words words[GROUP];
+    int32_t theta[PBIT_THETA_ENTRIES];
+    struct pbit_bit_theta pieces;
+    struct pbit_neuron_pieces limits;
     struct pbit_bit_draw draw;
 };
 
@@ -235,6 +238,18 @@ static void fill_words(struct drawn *drawn)
         draw->words = drawn->words;
 }
 
+/// Steep and flat stretches, from below the smallest z to about its largest.
+static void pick_theta(struct test_random *random, struct drawn *drawn)
+{
+    int32_t theta = (int32_t)random_range(random, -30000, 0), steep = 700;
+    for (int i = 0; i < PBIT_THETA_ENTRIES; i++) {
+        drawn->theta[i] = theta;
+        steep = random_chance(random, 5) ? (int32_t)random_range(random, 0, 1500) : steep;
+        theta += (int32_t)random_range(random, steep / 2, steep);
+    }
+    pbit_bit_fill_theta(drawn->theta, &drawn->pieces);
+}
+
 /// z, one term, two, one and a residual, or a residual.
 static void fill_draw(struct test_random *random, const struct pbit_bit_kernels *kernels, struct drawn *drawn)
 {
@@ -252,14 +267,22 @@ static void fill_draw(struct test_random *random, const struct pbit_bit_kernels 
                                    .random_shared = (size_t)random_range(random, 1, INSTANCES),
                                    .random_pitch = NUMBERS,
                                    .order = drawn->order,
-                                   .rho = (uint32_t)random_range(random, 0, 256)};
+                                   .rho = random_chance(random, 20) ? 256
+                                                                    : (uint32_t)random_range(random, 0, 255)};
+    if (random_range(random, 0, 1)) {
+        pick_theta(random, drawn);
+        draw->pieces = &drawn->pieces;
+        draw->limits = pbit_neuron_fill_pieces(&drawn->limits, drawn->theta) ? &drawn->limits : NULL;
+        draw->theta = drawn->theta;
+        draw->margin = 0;
+    }
     draw->amplitude = (float)draw->rho / 256;
     draw->terms = kind == 2 ? 2 : kind == 1 || kind == 3;
     for (uint32_t t = 0; t < draw->terms; t++)
         pick_term(random, drawn, t);
     if (kind >= 3)
         pick_residual(random, drawn);
-    if (random_range(random, 0, 3) != 0)
+    if (!draw->pieces && random_range(random, 0, 3) != 0)
         fill_words(drawn);
     for (size_t i = 0; i < INSTANCES * NUMBERS; i++)
         drawn->random[i] = (uint16_t)random_word(random);
@@ -278,12 +301,13 @@ START_TEST(bits_and_levels_are_the_exact_ones)
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {5};
     static struct drawn drawn;
-    int in_words = 0;
-    for (int shape = 0; kernels && shape < 2 * SHAPES; shape++) {
+    int in_words = 0, in_limits = 0;
+    for (int shape = 0; kernels && shape < 3 * SHAPES; shape++) {
         const struct pbit_bit_draw *draw = &drawn.draw;
         memset(&drawn, 0, sizeof(drawn));
         fill_draw(&random, kernels, &drawn);
         in_words += draw->words && !draw->levels;
+        in_limits += draw->limits && draw->z && !draw->levels && draw->instances == INSTANCES;
         kernels->draw(draw, drawn.planes);
         for (size_t i = 0; i < draw->instances * draw->count; i++) {
             uint8_t bits = 0;
@@ -300,6 +324,7 @@ START_TEST(bits_and_levels_are_the_exact_ones)
             ck_assert_int_eq(drawn.planes[draw->instances * draw->count], 0);
     }
     ck_assert(!kernels || in_words > SHAPES / 4);
+    ck_assert(!kernels || in_limits > 3);
 }
 END_TEST
 
