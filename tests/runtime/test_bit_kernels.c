@@ -238,14 +238,15 @@ static void fill_words(struct drawn *drawn)
         draw->words = drawn->words;
 }
 
-/// Steep and flat stretches, from below the smallest z to about its largest.
+/// From below the smallest z to about its largest; with steep and flat stretches, or nearly straight.
 static void pick_theta(struct test_random *random, struct drawn *drawn)
 {
-    int32_t theta = (int32_t)random_range(random, -30000, 0), steep = 700;
+    int32_t theta = (int32_t)random_range(random, -30000, 0), steep = (int32_t)random_range(random, 300, 700);
+    int bent = random_chance(random, 50);
     for (int i = 0; i < PBIT_THETA_ENTRIES; i++) {
         drawn->theta[i] = theta;
-        steep = random_chance(random, 5) ? (int32_t)random_range(random, 0, 1500) : steep;
-        theta += (int32_t)random_range(random, steep / 2, steep);
+        steep = bent && random_chance(random, 5) ? (int32_t)random_range(random, 0, 1500) : steep;
+        theta += (int32_t)random_range(random, bent ? steep / 2 : steep - 9, steep);
     }
     pbit_bit_fill_theta(drawn->theta, &drawn->pieces);
 }
@@ -307,7 +308,7 @@ START_TEST(bits_and_levels_are_the_exact_ones)
         memset(&drawn, 0, sizeof(drawn));
         fill_draw(&random, kernels, &drawn);
         in_words += draw->words && !draw->levels;
-        in_limits += draw->limits && draw->z && !draw->levels && draw->instances == INSTANCES;
+        in_limits += draw->limits && draw->z && !draw->levels && draw->instances > 2;
         kernels->draw(draw, drawn.planes);
         for (size_t i = 0; i < draw->instances * draw->count; i++) {
             uint8_t bits = 0;
