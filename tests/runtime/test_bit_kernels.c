@@ -238,15 +238,15 @@ static void fill_words(struct drawn *drawn)
         draw->words = drawn->words;
 }
 
-/// From below the smallest z to about its largest; with steep and flat stretches, or nearly straight.
+/// With steep and flat stretches, or bent as that of a sigmoid.
 static void pick_theta(struct test_random *random, struct drawn *drawn)
 {
-    int32_t theta = (int32_t)random_range(random, -30000, 0), steep = (int32_t)random_range(random, 300, 700);
-    int bent = random_chance(random, 50);
+    int32_t steep = (int32_t)random_range(random, 100, 400), rough = random_chance(random, 50),
+            theta = (int32_t)random_range(random, 0, 60000) - 128 * steep - (rough ? 0 : 90000);
     for (int i = 0; i < PBIT_THETA_ENTRIES; i++) {
         drawn->theta[i] = theta;
-        steep = bent && random_chance(random, 5) ? (int32_t)random_range(random, 0, 1500) : steep;
-        theta += (int32_t)random_range(random, bent ? steep / 2 : steep - 9, steep);
+        steep = rough && random_chance(random, 5) ? (int32_t)random_range(random, 0, 1500) : steep;
+        theta += rough ? (int32_t)random_range(random, steep / 2, steep) : steep + (i - 128) * (i - 128) / 8;
     }
     pbit_bit_fill_theta(drawn->theta, &drawn->pieces);
 }
@@ -255,7 +255,7 @@ static void pick_theta(struct test_random *random, struct drawn *drawn)
 static void fill_draw(struct test_random *random, const struct pbit_bit_kernels *kernels, struct drawn *drawn)
 {
     struct pbit_bit_draw *draw = &drawn->draw;
-    int kind = (int)random_range(random, 0, 4);
+    int kind = (int)random_range(random, 0, 6) % 5; // the first two in more ways than others
     *draw = (struct pbit_bit_draw){.instances = (size_t)random_range(random, 1, INSTANCES),
                                    .count = (size_t)random_range(random, 1, MOST),
                                    .channels = (uint32_t)random_range(random, 1, (int)kernels->group),
@@ -303,7 +303,7 @@ START_TEST(bits_and_levels_are_the_exact_ones)
     struct test_random random = {5};
     static struct drawn drawn;
     int in_words = 0, in_limits = 0;
-    for (int shape = 0; kernels && shape < 3 * SHAPES; shape++) {
+    for (int shape = 0; kernels && shape < 4 * SHAPES; shape++) {
         const struct pbit_bit_draw *draw = &drawn.draw;
         memset(&drawn, 0, sizeof(drawn));
         fill_draw(&random, kernels, &drawn);
