@@ -31,11 +31,17 @@ static void clear(uint8_t *bytes, int64_t first, int64_t end)
         memset(bytes + first, 0, (size_t)(end - first));
 }
 
+/// Rounded up; most strides are 1, and divisions take long.
+static int64_t divide(int64_t length, int64_t stride)
+{
+    return stride == 1 ? length : (length + stride - 1) / stride;
+}
+
 /// The places of a line that see one inside of `size`, where the first place sees `origin`.
 static void find_inside(int64_t origin, int64_t stride, int64_t size, int64_t *first, int64_t *end)
 {
-    int64_t from = origin < 0 ? (-origin + stride - 1) / stride : 0,
-            to = size > origin ? (size - origin + stride - 1) / stride : 0;
+    int64_t from = origin < 0 ? divide(-origin, stride) : 0,
+            to = size > origin ? divide(size - origin, stride) : 0;
     *end = to < *end ? to : *end;
     *first = from > *first ? from : *first;
     *first = *first < *end ? *first : *end;

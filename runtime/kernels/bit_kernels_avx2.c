@@ -195,11 +195,16 @@ INLINE void pool_words(const uint16_t *upper, const uint16_t *lower, uint16_t *o
 }
 
 /// The larger number of two lines.
-INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint16_t *out)
+INLINE void pool_pairs(const struct pbit_bit_pool *pool, uint16_t *out)
 {
-    for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
-        for (uint32_t x = 0; x < width; x += BYTES / 2)
-            VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
+    const uint16_t *in = pool->sums;
+    uint32_t width = pool->width;
+    for (size_t i = 0; i < pool->instances; i++, in += pool->pitch) {
+        const uint16_t *line = in;
+        for (uint32_t y = 0; y < pool->height; y++, line += 2 * width, out += width)
+            for (uint32_t x = 0; x < width; x += WORDS)
+                VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(line + x), VECTOR_LOAD(line + width + x)));
+    }
 }
 
 #define LEFT_16 _mm256_slli_epi16

@@ -205,20 +205,22 @@ INLINE VECTOR index_lines(uint32_t width)
 }
 
 /// The larger number of two lines. Of short lines, a vector takes as many as there are in two.
-INLINE void pool_pairs(const uint16_t *in, uint32_t height, uint32_t width, uint16_t *out)
+INLINE void pool_pairs(const struct pbit_bit_pool *pool, uint16_t *out)
 {
-    uint32_t lines = width == 1 ? 1 : WORDS / width;
-    if (lines < 2) {
-        for (uint32_t y = 0; y < height; y++, in += 2 * width, out += width)
-            for (uint32_t x = 0; x < width; x += WORDS)
-                VECTOR_STORE(out + x, MAX_16(VECTOR_LOAD(in + x), VECTOR_LOAD(in + width + x)));
-        return;
-    }
+    uint32_t width = pool->width, lines = width == 1 ? 1 : WORDS / width;
     VECTOR upper = index_lines(width), lower = ADD_16(upper, _mm512_set1_epi16((short)width));
-    for (uint32_t y = 0; y < height; y += lines, in += 2 * lines * width, out += lines * width) {
-        VECTOR first = VECTOR_LOAD(in), second = VECTOR_LOAD(in + WORDS);
-        VECTOR_STORE(out, MAX_16(_mm512_permutex2var_epi16(first, upper, second),
-                                 _mm512_permutex2var_epi16(first, lower, second)));
+    const uint16_t *in = pool->sums;
+    for (size_t i = 0; i < pool->instances; i++, in += pool->pitch, out += pool->height * width) {
+        const uint16_t *line = in;
+        for (uint32_t y = 0; lines > 1 && y < pool->height; y += lines, line += 2 * lines * width) {
+            VECTOR first = VECTOR_LOAD(line), second = VECTOR_LOAD(line + WORDS);
+            VECTOR_STORE(out + y * width, MAX_16(_mm512_permutex2var_epi16(first, upper, second),
+                                                 _mm512_permutex2var_epi16(first, lower, second)));
+        }
+        for (uint32_t y = 0; lines <= 1 && y < pool->height; y++, line += 2 * width)
+            for (uint32_t x = 0; x < width; x += WORDS)
+                VECTOR_STORE(out + y * width + x,
+                             MAX_16(VECTOR_LOAD(line + x), VECTOR_LOAD(line + width + x)));
     }
 }
 

@@ -283,14 +283,14 @@ static TARGET void pool(const struct pbit_bit_pool *pool, void *out)
 {
     size_t pixels = (size_t)pool->height * pool->width;
     uint32_t width = pool->width;
+    if (pool->paired) {
+        pool_pairs(pool, out);
+        return;
+    }
     for (size_t i = 0; i < pool->instances; i++) {
         const uint16_t *words = (const uint16_t *)pool->sums + i * pool->pitch;
         const int32_t *integers = (const int32_t *)pool->sums + i * pool->pitch;
         uint16_t *to = (uint16_t *)out + i * pixels;
-        if (pool->paired) {
-            pool_pairs(words, pool->height, width, to);
-            continue;
-        }
         for (uint32_t y = 0; y < pool->height; y++)
             for (uint32_t x = 0; x < width; x += LANES) {
                 size_t from = (size_t)2 * y * pool->line + 2 * x, at = (size_t)y * width + x;

@@ -3,7 +3,8 @@
 // of processor defines WORDS, the lanes of 16 bits; SET_16, SUBTRACT_U16 and SUBTRACT_S16 with saturation,
 // MIN_U16, MULTIPLY_16, MULTIPLY_HIGH_U16, MULTIPLY_HIGH_S16, MULTIPLY_ROUND_S16; MULTIPLY_32, MIN_32,
 // RIGHT_BY_32 and LOGICAL_RIGHT_BY_32 by lanes; WORD_MASK with above(a, b), mark_bits(plane, ones, bit) and
-// list_unclear(maybe, ones); join_words(low, high), of 32-bit lanes with saturation; store_levels(words, to).
+// list_unclear(maybe, ones); COLUMNS as of bit_fixed.h; join_words(low, high), of 32-bit lanes with
+// saturation; store_levels(words, to).
 
 /// A term in registers, see struct pbit_bit_word.
 struct word {
@@ -113,12 +114,10 @@ INLINE void draw_words(const int terms, const int residual, const struct pbit_bi
         }
         size_t i = whole * WORDS;
         if (i < count) {
-            uint8_t few[WORDS] = {0}; // others may be at work on what lies beyond
-            uint32_t unclear;
-            memcpy(few, plane + i, count - i);
-            mark_bits(few, compare_words(terms, residual, &with, i, &unclear), bit);
-            mark_exactly(draw, k, instance, i, unclear & ((1u << (count - i)) - 1), few);
-            memcpy(plane + i, few, count - i);
+            uint32_t unclear; // others may be at work on what lies beyond
+            WORD_MASK ones = compare_words(terms, residual, &with, i, &unclear);
+            store_columns(plane + i, add_column_bits(load_columns(plane + i), ones, bit), count - i);
+            mark_exactly(draw, k, instance, i, unclear & ((1u << (count - i)) - 1), plane + i);
         }
     }
 }
