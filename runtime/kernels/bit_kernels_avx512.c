@@ -304,8 +304,10 @@ static TARGET const uint8_t *expand(const uint8_t *seeds, size_t count, uint8_t 
     VECTOR lower = _mm512_set1_epi64(0x0706050403020100);
     VECTOR upper = _mm512_shuffle_epi8(_mm512_set_epi64(15, 14, 13, 12, 11, 10, 9, 8),
                                        _mm512_broadcast_i32x4(_mm_set_epi64x(0x0808080808080808, 0)));
-    for (size_t i = 0; i < count; i++) {
+    _Pragma("GCC unroll 6") for (size_t i = 0; i < count; i++)
+    {
         VECTOR seed = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(seeds + i * PBIT_BIT_SEED)));
+        __builtin_prefetch(seeds + i * PBIT_BIT_SEED + 2048);
         _mm512_store_si512(tables + i * TABLE, _mm512_add_epi8(_mm512_shuffle_epi8(seed, lower),
                                                                _mm512_shuffle_epi8(seed, upper)));
     }

@@ -58,34 +58,45 @@ INLINE uint32_t add_entries(const int channels, const int vectors, const struct 
     return run;
 }
 
-/// Adds up the runs of a vector of columns, which lie `size` bytes apart, in 16 bits.
-INLINE void add_runs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size, uint16_t *to)
+/// Adds up the runs of a channel's vectors, which lie `size` bytes apart, in 16 bits. to: the channel's sums.
+INLINE void add_runs(const int vectors, const struct part *part, uint32_t runs, const uint8_t *from,
+                     size_t size, const struct place *places, uint16_t *to)
 {
-    UNROLL for (int half = 0; half < 2; half++, from += BYTES / 2, to += BYTES / 2)
-    {
-        VECTOR sum = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to);
-        for (uint32_t run = 0; run < runs; run++)
-            sum = ADD_16(sum, WIDEN_16(from + run * size));
-        VECTOR_STORE(to, sum);
-    }
+    VECTOR sums[2 * VECTORS];
+    UNROLL for (int i = 0; i < 2 * vectors; i++) sums[i] =
+        part->first ? VECTOR_ZERO() : VECTOR_LOAD(to + places[i / 2].out + i % 2 * (BYTES / 2));
+    for (uint32_t run = 0; run < runs; run++, from += size)
+        UNROLL for (int i = 0; i < 2 * vectors; i++) sums[i] =
+            ADD_16(sums[i], WIDEN_16(from + i * (BYTES / 2)));
+    UNROLL for (int i = 0; i < 2 * vectors; i++)
+        VECTOR_STORE(to + places[i / 2].out + i % 2 * (BYTES / 2), sums[i]);
 }
 
 /// The same of the even columns and of the odd ones, which lie half a channel further on while parts are
 /// missing; then the larger sum of each pair.
-INLINE void add_runs_of_pairs(const struct part *part, uint32_t runs, const uint8_t *from, size_t size,
-                              uint16_t *to)
+INLINE void add_runs_of_pairs(const int vectors, const struct part *part, uint32_t runs, const uint8_t *from,
+                              size_t size, const struct place *places, uint16_t *to)
 {
     uint16_t *to_odd = to + part->stride / 2;
-    VECTOR even = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to),
-           odd = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to_odd);
-    for (uint32_t run = 0; run < runs; run++) {
-        VECTOR sums = VECTOR_LOAD(from + run * size);
-        even = ADD_16(even, AND(sums, set_integer(0x00FF00FF)));
-        odd = ADD_16(odd, RIGHT_16(sums, 8));
+    VECTOR even[VECTORS], odd[VECTORS];
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        even[v] = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to + places[v].out / 2);
+        odd[v] = part->first ? VECTOR_ZERO() : VECTOR_LOAD(to_odd + places[v].out / 2);
     }
-    VECTOR_STORE(to, part->last ? MAX_16(even, odd) : even);
-    if (!part->last)
-        VECTOR_STORE(to_odd, odd);
+    for (uint32_t run = 0; run < runs; run++, from += size)
+        UNROLL for (int v = 0; v < vectors; v++)
+        {
+            VECTOR sums = VECTOR_LOAD(from + v * BYTES);
+            even[v] = ADD_16(even[v], AND(sums, set_integer(0x00FF00FF)));
+            odd[v] = ADD_16(odd[v], RIGHT_16(sums, 8));
+        }
+    UNROLL for (int v = 0; v < vectors; v++)
+    {
+        VECTOR_STORE(to + places[v].out / 2, part->last ? MAX_16(even[v], odd[v]) : even[v]);
+        if (!part->last)
+            VECTOR_STORE(to_odd + places[v].out / 2, odd[v]);
+    }
 }
 
 /// The same in 32 bits, with the factors of the runs.
@@ -106,17 +117,17 @@ INLINE void add_all_runs(const int channels, const int vectors, const struct par
 {
     const size_t size = (size_t)(channels * vectors * BYTES);
     const uint8_t *from = part->run_sums;
-    for (int c = 0; c < channels; c++)
-        for (int v = 0; v < vectors; v++, from += BYTES) {
-            size_t at = (size_t)c * part->stride + places[v].out;
-            if (part->paired)
-                add_runs_of_pairs(part, runs, from, size,
-                                  (uint16_t *)part->sums + (size_t)c * part->stride + places[v].out / 2);
-            else if (part->factors)
-                add_scaled_runs(part, runs, from, size, part->factors + c, (int32_t *)part->sums + at);
-            else
-                add_runs(part, runs, from, size, (uint16_t *)part->sums + at);
-        }
+    for (int c = 0; c < channels; c++, from += vectors * BYTES) {
+        size_t at = (size_t)c * part->stride;
+        if (part->paired)
+            add_runs_of_pairs(vectors, part, runs, from, size, places, (uint16_t *)part->sums + at);
+        else if (!part->factors)
+            add_runs(vectors, part, runs, from, size, places, (uint16_t *)part->sums + at);
+        else
+            for (int v = 0; v < vectors; v++)
+                add_scaled_runs(part, runs, from + v * BYTES, size, part->factors + c,
+                                (int32_t *)part->sums + at + places[v].out);
+    }
 }
 
 #define TILE(name, add_entries, channels, vectors)                                                           \

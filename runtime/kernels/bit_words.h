@@ -191,6 +191,10 @@ INLINE void write_words(const int terms, const int residual, const struct pbit_b
     const size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
         const struct numbers numbers = find_numbers(terms, residual, draw, k, instance);
+        if (terms == 0 && !residual && instance > 0) { // all have the same z
+            memcpy(plane, plane - count, count);
+            continue;
+        }
         for (size_t i = 0; i < count; i += WORDS) {
             VECTOR z[2];
             UNROLL for (size_t half = 0; half < 2; half++)
