@@ -259,27 +259,26 @@ static inline void scale(const struct scaling *scaling, size_t at, size_t first,
 }
 
 #ifdef __AVX512BW__
-/// p-bits by z.
-static uint32_t draw_exactly(const struct scaling *scaling, uint32_t pass, const int16_t *sums, size_t first,
-                             uint32_t unclear)
+/// The `unclear` ones of LANES p-bits, by z.
+static void draw_exactly(const struct scaling *scaling, uint32_t pass, const int16_t *sums, size_t first,
+                         uint32_t unclear)
 {
     const struct pbit_neuron_run *run = scaling->run;
     const int32_t *theta = scaling->thresholds->theta;
-    uint32_t ones = 0;
+    uint8_t *out = run->out + pass * run->out_stride + first;
     for (; unclear; unclear &= unclear - 1) {
         uint32_t j = (uint32_t)__builtin_ctz(unclear),
                  offset = pbit_stratified_offset(run->order[pass], run->rho, run->random[(first + j) % PAIR]);
         int32_t z =
             scale_one(scaling, (int16_t)(sums[j] + scaling->thresholds->middle[first + j]), first + j);
         int64_t probability = theta ? (int64_t)pbit_theta_count_below(theta, z) : z;
-        ones |= (uint32_t)((int64_t)offset < probability) << j;
+        out[j] = (int64_t)offset < probability;
     }
-    return ones;
 }
 
 /// LANES p-bits, of which the first `count` are written.
-static inline void draw(const struct scaling *scaling, const int linear, size_t at, size_t first,
-                        size_t count)
+static inline __attribute__((always_inline)) void draw(const struct scaling *scaling, const int linear,
+                                                       size_t at, size_t first, size_t count)
 {
     const struct pbit_dense_thresholds *thresholds = scaling->thresholds;
     const struct pbit_neuron_run run = *scaling->run; // no store changes it
@@ -293,6 +292,7 @@ static inline void draw(const struct scaling *scaling, const int linear, size_t 
                   start = _mm512_loadu_si512(thresholds->start + first),
                   random = _mm512_loadu_si512(run.random + first % PAIR);
     const __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
+    uint32_t unclear[PBIT_DENSE_PASSES], any = 0;
     uint8_t *out = run.out + first;
     for (uint32_t pass = 0; pass < run.passes; pass++, out += run.out_stride) {
         __m512i y = _mm512_xor_si512(random, _mm512_set1_epi16((short)run.order[pass]));
@@ -306,12 +306,17 @@ static inline void draw(const struct scaling *scaling, const int linear, size_t 
                 threshold = _mm512_add_epi16(_mm512_mulhi_epu16(y, rise), start),
                 least = _mm512_srav_epi16(_mm512_sub_epi16(threshold, margin), shift),
                 most = _mm512_srav_epi16(_mm512_add_epi16(threshold, margin), shift);
-        uint32_t ones = _mm512_cmpge_epi16_mask(sum, most),
-                 unclear = _mm512_mask_cmpge_epi16_mask(written, sum, least) & ~ones;
-        if (__builtin_expect(unclear != 0, 0))
-            ones |= draw_exactly(scaling, pass, scaling->sums[pass] + at, first, unclear);
-        _mm256_mask_storeu_epi8(out, written, _mm256_maskz_set1_epi8(ones, 1));
+        __mmask32 ones = _mm512_cmpge_epi16_mask(sum, most);
+        __m256i levels = _mm256_maskz_set1_epi8(ones, 1);
+        unclear[pass] = _mm512_mask_cmpge_epi16_mask(written & ~ones, sum, least);
+        any |= unclear[pass];
+        if (count == LANES)
+            _mm256_storeu_si256((__m256i *)out, levels);
+        else
+            _mm256_mask_storeu_epi8(out, written, levels);
     }
+    for (uint32_t pass = 0; any && pass < run.passes; pass++)
+        draw_exactly(scaling, pass, scaling->sums[pass] + at, first, unclear[pass]);
 }
 #endif
 

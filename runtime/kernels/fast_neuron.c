@@ -254,16 +254,16 @@ static inline struct bounds find_bounds(const struct pbit_neuron_pieces *pieces,
     return (struct bounds){_mm512_subs_epu16(about, found[2]), _mm512_adds_epu16(about, found[2])};
 }
 
-static inline uint32_t draw_exactly(const int32_t *theta, uint32_t ones, uint32_t unclear,
-                                    const int32_t z[BLOCK], __m512i offsets)
+/// The `unclear` ones of a block.
+static void draw_exactly(const int32_t *theta, const struct pbit_neuron_run *run, uint32_t pass, size_t first,
+                         uint32_t unclear)
 {
-    uint16_t offset[BLOCK];
-    _mm512_storeu_si512(offset, offsets);
     for (; unclear; unclear &= unclear - 1) {
-        uint32_t j = (uint32_t)__builtin_ctz(unclear);
-        ones |= (uint32_t)(offset[j] < pbit_theta_count_below(theta, z[j])) << j;
+        size_t at = first + (uint32_t)__builtin_ctz(unclear);
+        run->out[pass * run->out_stride + at] =
+            pbit_stratified_offset(run->order[pass], run->rho, run->random[at]) <
+            pbit_theta_count_below(theta, run->in[pass * run->in_stride + at]);
     }
-    return ones;
 }
 
 /// A p-bit is [v' < P]. P of a linear one is z, as far as that matters.
@@ -292,17 +292,10 @@ static inline struct linear_bounds find_linear_bounds(const int32_t z[BLOCK])
                                       (uint32_t)_mm512_cmpge_epi32_mask(high, one) << VECTOR_LANES};
 }
 
-static inline uint32_t compare_bounds(const struct pbit_fast_neuron *tables, const struct bounds *bounds,
-                                      const int32_t z[BLOCK], __m512i offsets)
-{
-    uint32_t ones = _mm512_cmplt_epu16_mask(offsets, bounds->least),
-             unclear = _mm512_cmple_epu16_mask(offsets, bounds->most) & ~ones;
-    return __builtin_expect(unclear != 0, 0) ? draw_exactly(tables->table, ones, unclear, z, offsets) : ones;
-}
-
 /// Whole blocks of stratified neurons that are one p-bit each.
-static inline void draw_bits(const struct pbit_fast_neuron *tables, const int linear, const int shared,
-                             const struct pbit_neuron_run *from, size_t count)
+static inline __attribute__((always_inline)) void draw_bits(const struct pbit_fast_neuron *tables,
+                                                            const int linear, const int shared,
+                                                            const struct pbit_neuron_run *from, size_t count)
 {
     const struct pbit_neuron_run run = *from; // no store changes it
     const struct offsets offsets = prepare_offsets(run.rho);
@@ -310,21 +303,30 @@ static inline void draw_bits(const struct pbit_fast_neuron *tables, const int li
         __m512i random = _mm512_loadu_si512(run.random + first);
         struct bounds bounds = {random, random};
         struct linear_bounds linear_bounds = {random, 0};
+        uint32_t unclear[PASSES], any = 0;
         if (linear && shared)
             linear_bounds = find_linear_bounds(run.in + first);
         for (uint32_t pass = 0; pass < run.passes; pass++) {
             const int32_t *z = run.in + pass * run.in_stride + first;
             __m512i order = _mm512_set1_epi16((short)run.order[pass]),
                     offset = find_offsets(&offsets, _mm512_xor_si512(random, order));
-            if (!linear && (pass == 0 || !shared))
-                bounds = find_bounds(tables->pieces, z);
-            uint32_t ones =
-                !linear  ? compare_bounds(tables, &bounds, z, offset)
-                : shared ? _mm512_mask_cmple_epu16_mask(linear_bounds.positive, offset, linear_bounds.last)
-                         : compare_linear(z, offset);
+            __mmask32 ones;
+            if (linear) {
+                ones = shared
+                           ? _mm512_mask_cmple_epu16_mask(linear_bounds.positive, offset, linear_bounds.last)
+                           : compare_linear(z, offset);
+            } else {
+                if (pass == 0 || !shared)
+                    bounds = find_bounds(tables->pieces, z);
+                ones = _mm512_cmplt_epu16_mask(offset, bounds.least);
+                unclear[pass] = _mm512_mask_cmple_epu16_mask(~ones, offset, bounds.most);
+                any |= unclear[pass];
+            }
             _mm256_storeu_si256((__m256i *)(run.out + pass * run.out_stride + first),
                                 _mm256_maskz_set1_epi8(ones, 1));
         }
+        for (uint32_t pass = 0; any && pass < run.passes; pass++)
+            draw_exactly(tables->table, from, pass, first, unclear[pass]);
     }
 }
 #endif
