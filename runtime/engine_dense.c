@@ -97,18 +97,19 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
            (operation->dense.outputs > FEW_OUTPUTS || block->images * block->passes < MANY_INSTANCES);
 }
 
-/// Lists of the inputs of all instances.
+/// Lists the inputs of the passes of an image, from an instance on.
 static void list_inputs(const struct pbit_block *block, const struct pbit_engine_operation *conv,
-                        size_t instances, uint8_t *scratch,
+                        size_t instance, uint8_t *scratch,
                         struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES])
 {
     const struct pbit_dense_rows *dense = &conv->dense;
     uint64_t *masks = (uint64_t *)scratch;
     uint32_t *lists = (uint32_t *)(scratch + masks_bytes(dense)), passes = block->passes;
-    for (size_t i = 0; i < instances; i += passes, lists += lists_length(dense, passes))
-        block->engine->kernels->list(dense->inputs,
-                                     pbit_block_tensor(block, conv->input_index, &conv->input, i),
-                                     block->engine->tensors_bytes, passes, masks, lists, &listed[i / passes]);
+    size_t image = instance / passes;
+    block->engine->kernels->list(dense->inputs,
+                                 pbit_block_tensor(block, conv->input_index, &conv->input, instance),
+                                 block->engine->tensors_bytes, passes, masks,
+                                 lists + image * lists_length(dense, passes), &listed[image]);
 }
 
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
@@ -118,7 +119,8 @@ void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_o
     const struct pbit_dense_rows *dense = &operation->dense;
     struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
     uint32_t passes = block->passes;
-    list_inputs(block, operation, instances, scratch, listed);
+    for (size_t i = 0; i < instances; i += passes)
+        list_inputs(block, operation, i, scratch, listed);
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++) // whose weights stay in cache
         for (size_t i = 0; i < instances; i += passes)
@@ -146,13 +148,14 @@ void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_eng
     uint32_t passes = block->passes;
     size_t instances = block->images * passes;
     uint16_t random[PAIR];
-    list_inputs(block, conv, instances, piece->scratch, listed);
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(&conv->dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++)
         for (size_t i = 0; i < instances; i += passes) {
             struct pbit_lanes lanes;
             pbit_block_seed(block, &neuron->operation, i, 0, pair * PAIR / PBIT_LANES, &lanes);
-            kernels->random(&lanes, PAIR, random);
+            kernels->random(&lanes, PAIR, random); // takes a while, in which lists can be made
+            if (pair == pairs.first)
+                list_inputs(block, conv, i, piece->scratch, listed);
             const struct pbit_neuron_run run = {.levels = 1,
                                                 .rho = neuron->operation.amplitude,
                                                 .passes = passes,
