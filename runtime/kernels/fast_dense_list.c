@@ -9,25 +9,29 @@
 enum { ROW = PBIT_DENSE_ROW, ROW_SHIFT = 6, STEP = PBIT_DENSE_STEP };
 _Static_assert(1 << ROW_SHIFT == ROW, "offsets of rows are shifted");
 
-static inline uint64_t find_ones(const uint8_t levels[64])
+/// Of 64 inputs, of which those `inside` are there.
+static inline uint64_t find_ones(const uint8_t *levels, uint64_t inside)
 {
 #if defined(__AVX512BW__)
-    __m512i some = _mm512_loadu_si512(levels);
+    __m512i some = _mm512_maskz_loadu_epi8(inside, levels);
     return _mm512_test_epi8_mask(some, some);
-#elif defined(__AVX2__)
+#else
+    uint8_t last[64] = {0};
     uint64_t ones = 0;
+    if (inside != UINT64_MAX)
+        levels = memcpy(last, levels, (size_t)__builtin_popcountll(inside));
+#if defined(__AVX2__)
     for (int i = 0; i < 2; i++) {
         __m256i some = _mm256_slli_epi16(_mm256_loadu_si256((const __m256i *)(levels + 32 * i)), 7);
         ones |= (uint64_t)(uint32_t)_mm256_movemask_epi8(some) << 32 * i;
     }
-    return ones;
 #else
-    uint64_t ones = 0;
     for (int i = 0; i < 8; i++) {
         uint64_t some;
         memcpy(&some, levels + 8 * i, sizeof(some));
         ones |= some * 0x0102040810204080u >> 56 << 8 * i; // gathers the lowest bits of bytes
     }
+#endif
     return ones;
 #endif
 }
@@ -39,7 +43,7 @@ static inline uint64_t split(const uint32_t size, const uint8_t *levels, size_t 
     uint64_t all[PBIT_DENSE_NODES]; // that are 1 in all passes of a node
     for (uint32_t leaf = 0; leaf < size; leaf++) {
         uint32_t pass = pbit_dense_leaf(leaf, size);
-        all[size - 1 + leaf] = pass < passes ? find_ones(levels + pass * stride) & inside : inside;
+        all[size - 1 + leaf] = pass < passes ? find_ones(levels + pass * stride, inside) : inside;
     }
     for (uint32_t node = size - 1; node-- > 0;)
         all[node] = all[2 * node + 1] & all[2 * node + 2];
@@ -64,6 +68,7 @@ static inline uint64_t split_some(uint32_t size, const uint8_t *levels, size_t s
     }
 }
 
+/// Of inputs first .. first + 63, which there are.
 static inline uint64_t mask_inside(uint32_t inputs, uint32_t first)
 {
     return inputs - first < 64 ? ((uint64_t)1 << (inputs - first)) - 1 : UINT64_MAX;

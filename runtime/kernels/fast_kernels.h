@@ -141,7 +141,7 @@ static inline uint32_t pbit_dense_leaf(uint32_t pass, uint32_t size)
     return reversed[pass] * size / PBIT_DENSE_PASSES;
 }
 
-/// levels: [passes][inputs], `stride` bytes from one pass to the next; up to 63 bytes beyond are read. masks:
+/// levels: [passes][inputs], `stride` bytes from one pass to the next. masks:
 /// [PBIT_DENSE_NODES][(inputs + 63) / 64] of scratch. rows: memory for the lists, passes * inputs numbers and
 /// 3 * PBIT_DENSE_STEP for each node.
 typedef void pbit_dense_list_function(uint32_t inputs, const uint8_t *levels, size_t stride, uint32_t passes,

@@ -38,6 +38,7 @@ static void fill_dense(struct dense_layer *layer, struct test_random *random, ui
 {
     uint32_t ones = random_word(random) % 101, alike = random_word(random) % 101;
     memset(layer, 0, sizeof(*layer));
+    memset(layer->levels, 1, sizeof(layer->levels)); // beyond the inputs, what nothing may see
     for (uint32_t k = 0; k < inputs; k++) {
         uint8_t all = random_word(random) % 100 < ones;
         for (uint32_t pass = 0; pass < passes; pass++)
