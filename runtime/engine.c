@@ -235,8 +235,8 @@ static uint32_t passes_at_once(size_t images)
 
 static size_t stages_bytes(const struct pbit_engine *engine)
 {
-    return pbit_engine_round_up(PBIT_ENGINE_PHASES * engine->model.operation_count *
-                                sizeof(struct pbit_stage));
+    return pbit_engine_round_up((engine->model.first_random + engine->model.operation_count) *
+                                PBIT_ENGINE_PHASES * sizeof(struct pbit_stage));
 }
 
 size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t images, uint32_t threads)
@@ -307,9 +307,10 @@ static struct pbit_block take_images(const struct pbit_block *whole, size_t firs
     return block;
 }
 
-/// Passes first_pass .. of all images. Several passes run at once only when all images do, too.
-static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t samples,
-                                        int64_t *const *sums)
+/// Passes first_pass .. of all images. Several passes run at once only when all images do, too. fixed: NULL,
+/// or what comes before the first images.
+static enum pbit_status run_some_passes(const struct pbit_block *whole, const struct pbit_block *fixed,
+                                        uint32_t samples, int64_t *const *sums)
 {
     const struct pbit_options *options = whole->options;
     const struct pbit_model *model = &whole->engine->model;
@@ -318,8 +319,8 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
         block = take_images(whole, first);
         for (size_t i = 0; i < block.images; i++)
             block.hash[i] = pbit_hash_image(options->seed, block.first_image + i);
-        pbit_bit_prepare(&block);
-        pbit_block_run(&block, model->first_random, model->operation_count);
+        block.in_passes = 1;
+        pbit_block_run(first == 0 ? fixed : NULL, &block);
         if (block.images < whole->images)
             add_outputs(&block, 0, 1, sums + first * model->output_count);
     }
@@ -336,7 +337,8 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, uint32_t
     return PBIT_OK;
 }
 
-static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, int64_t *const *sums)
+static enum pbit_status run_passes(struct pbit_block *whole, const struct pbit_block *fixed, uint32_t samples,
+                                   int64_t *const *sums)
 {
     uint32_t at_once = whole->options->observe ? 1 : passes_at_once(whole->images);
     enum pbit_status status = PBIT_OK;
@@ -345,7 +347,7 @@ static enum pbit_status run_passes(struct pbit_block *whole, uint32_t samples, i
         whole->passes = samples - done < at_once ? samples - done : at_once;
         for (uint32_t i = 0; i < whole->passes; i++)
             whole->order[i] = pbit_sample_order(whole->first_pass + i);
-        status = run_some_passes(whole, samples, sums);
+        status = run_some_passes(whole, done == 0 ? fixed : NULL, samples, sums);
     }
     return status;
 }
@@ -356,7 +358,7 @@ static void run_fixed(const struct pbit_block *whole)
     struct pbit_block block;
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
-        pbit_block_run(&block, 0, whole->engine->model.first_random);
+        pbit_block_run(&block, NULL);
     }
 }
 
@@ -373,13 +375,10 @@ static enum pbit_status run_all(const struct pbit_block *whole, uint32_t samples
     for (size_t first = 0; status == PBIT_OK && first < whole->images; first += few) {
         struct pbit_block some = skip_images(whole, first);
         some.fixed = whole->fixed + first % ahead * whole->engine->tensors_bytes; // memory that is in cache
-        if (first % ahead == 0) {
-            struct pbit_block next = some;
-            next.images = next.images < ahead ? next.images : ahead;
-            run_fixed(&next);
-        }
+        struct pbit_block next = some;
+        next.images = next.images < ahead ? next.images : ahead;
         some.images = some.images < few ? some.images : few;
-        status = run_passes(&some, samples, sums + first * outputs);
+        status = run_passes(&some, first % ahead == 0 ? &next : NULL, samples, sums + first * outputs);
     }
     return status;
 }
@@ -424,5 +423,5 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
     if (!options->after_sample)
         return run_all(&whole, budget.samples, sums);
     run_fixed(&whole); // all images are to be seen after each pass
-    return run_passes(&whole, budget.samples, sums);
+    return run_passes(&whole, NULL, budget.samples, sums);
 }

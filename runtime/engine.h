@@ -92,6 +92,7 @@ void *pbit_engine_take(struct pbit_engine_memory *memory, size_t bytes);
 
 /// An operation that threads share, or some that one thread does meanwhile.
 struct pbit_stage {
+    const struct pbit_block *block;
     uint32_t first, end;
     uint32_t pieces, phase;
 };
@@ -103,7 +104,7 @@ struct pbit_block {
     const uint8_t *const *inputs;
     uint8_t *fixed, *random;   ///< tensors that are the same in every pass, by image; the others, by instance
     uint8_t *scratch;          ///< [threads][engine->scratch_bytes]
-    struct pbit_stage *stages; ///< [operation_count * PBIT_ENGINE_PHASES]
+    struct pbit_stage *stages; ///< of the two parts of a run
     uint8_t *bits;             ///< engine->bits_bytes
     uint64_t first_image;
     size_t images;
@@ -113,7 +114,8 @@ struct pbit_block {
     uint32_t order[PBIT_ENGINE_INSTANCES]; ///< pbit_sample_order of the passes
     uint32_t draws;
     enum pbit_sampler sampler;
-    int on_bits; ///< layers that draw one p-bit may work on packed bits
+    int on_bits;   ///< layers that draw one p-bit may work on packed bits
+    int in_passes; ///< the random operations, and before them the planes that are for all passes
 };
 
 const uint8_t *pbit_block_tensor(const struct pbit_block *block, uint32_t index,
@@ -157,8 +159,9 @@ int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *r
 /// About how long an operation takes.
 uint64_t pbit_operation_cost(const struct pbit_engine *engine, const struct pbit_engine_operation *operation);
 
-/// Operations first .. end - 1.
-void pbit_block_run(const struct pbit_block *block, uint32_t first, uint32_t end);
+/// What is the same in every pass of the block `fixed`, or NULL, then the random operations of `random`, or
+/// NULL.
+void pbit_block_run(const struct pbit_block *fixed, const struct pbit_block *random);
 
 /// A piece of an operation. Returns the index of the one that does its work.
 uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, const struct pbit_piece *piece);
@@ -207,8 +210,6 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
                     const struct pbit_piece *piece);
 uint32_t pbit_bit_phases(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                          uint32_t pieces);
-/// Before the random operations of a block: the planes of the others.
-void pbit_bit_prepare(const struct pbit_block *block);
 
 /// After all operations are packed: from how many instances on bits pay, and where planes lie. Returns the
 /// bytes that a block needs.

@@ -2,18 +2,27 @@
 // in cache.
 #include "runtime/engine_bits_layout.h"
 
+/// Of what is the same in every pass, once per image. Its planes are made later, for all passes.
+static enum pbit_bit_duty duty_before(const struct pbit_block *block, const struct pbit_bit_operation *bits)
+{
+    if (block->in_passes)
+        return bits->stage && block->images * block->passes >= bits->planes_from ? PBIT_BIT_STAGE
+                                                                                 : PBIT_BIT_NOTHING;
+    if (bits->stage)
+        return bits->levels_below > 1 ? PBIT_BIT_ALL : PBIT_BIT_NOTHING;
+    return bits->into != PBIT_BIT_NONE && bits->from == 1 ? PBIT_BIT_NOTHING : PBIT_BIT_ALL;
+}
+
 enum pbit_bit_duty pbit_bit_duty(const struct pbit_block *block,
                                  const struct pbit_engine_operation *operation)
 {
     const struct pbit_bit_operation *bits = &operation->bits;
     size_t instances = block->images * block->passes;
+    int random = block->engine->tensor_random[operation->operation.output];
     if (!block->on_bits)
-        return PBIT_BIT_ALL;
-    if (!block->engine
-             ->tensor_random[operation->operation.output]) // once per image; planes are for all passes
-        return bits->stage ? bits->levels_below > 1 ? PBIT_BIT_ALL : PBIT_BIT_NOTHING
-               : bits->into != PBIT_BIT_NONE && bits->from == 1 ? PBIT_BIT_NOTHING
-                                                                : PBIT_BIT_ALL;
+        return block->in_passes && !random ? PBIT_BIT_NOTHING : PBIT_BIT_ALL;
+    if (!random)
+        return duty_before(block, bits);
     if (bits->stage)
         return instances >= bits->from || instances >= bits->planes_from ? PBIT_BIT_STAGE : PBIT_BIT_ALL;
     return bits->into != PBIT_BIT_NONE && instances >= bits->from ? PBIT_BIT_NOTHING : PBIT_BIT_ALL;
@@ -455,15 +464,4 @@ void pbit_bit_stage(const struct pbit_block *block, const struct pbit_engine_ope
         share_levels(&stage);
     else if (stage.tile.blocks.first < stage.tile.blocks.end) // else there are fewer shares than pieces
         work(&stage);
-}
-
-void pbit_bit_prepare(const struct pbit_block *block)
-{
-    size_t instances = block->images * block->passes;
-    struct pbit_piece piece = {.index = 0, .pieces = 1, .scratch = block->scratch};
-    for (uint32_t i = 0; block->on_bits && i < block->engine->model.first_random; i++) {
-        const struct pbit_engine_operation *operation = &block->engine->operations[i];
-        if (operation->bits.stage && instances >= operation->bits.planes_from)
-            pbit_bit_stage(block, operation, &piece);
-    }
 }

@@ -18,13 +18,23 @@ int pbit_next_rows(struct pbit_range *left, uint32_t height, struct pbit_rows *r
     return 1;
 }
 
-static void run_alone(const struct pbit_block *block, uint32_t first, uint32_t end)
+/// Whether what an operation leaves is for the block's caller to see: what is the same in every pass was seen
+/// before.
+static int is_seen(const struct pbit_block *block, uint32_t index)
+{
+    return block->in_passes == (index >= block->engine->model.first_random);
+}
+
+static void run_alone(const struct pbit_block *block)
 {
     const struct pbit_options *options = block->options;
+    const struct pbit_model *model = &block->engine->model;
     struct pbit_piece all = {.index = 0, .pieces = 1, .scratch = block->scratch};
-    for (uint32_t i = first; i < end; i++) {
+    for (uint32_t i = 0; i < (block->in_passes ? model->operation_count : model->first_random); i++) {
         uint32_t done_by = pbit_block_execute(block, i, &all);
         const struct pbit_engine_operation *operation = &block->engine->operations[i];
+        if (!is_seen(block, i))
+            continue;
         for (size_t j = 0; options->observe && j < block->images * block->passes; j++)
             options->observe(options->state, i, pbit_block_output(block, operation, j));
         if (options->after_operation)
@@ -34,8 +44,8 @@ static void run_alone(const struct pbit_block *block, uint32_t first, uint32_t e
 
 static void run_piece(const void *job, uint32_t number, uint32_t index)
 {
-    const struct pbit_block *block = job;
-    const struct pbit_stage *stage = &block->stages[number];
+    const struct pbit_stage *stage = (const struct pbit_stage *)job + number;
+    const struct pbit_block *block = stage->block;
     struct pbit_piece piece = {.index = index,
                                .pieces = stage->pieces,
                                .phase = stage->phase,
@@ -53,45 +63,52 @@ static void run_piece(const void *job, uint32_t number, uint32_t index)
         pbit_block_execute(block, i, &piece);
 }
 
-/// Returns the number of stages, 0 where sharing is not worth the call: operations that are not worth sharing
-/// go together.
-static uint32_t plan_stages(const struct pbit_block *block, uint32_t first, uint32_t end, uint32_t *most,
-                            uint64_t *shared)
+/// The stages of a run.
+struct plan {
+    struct pbit_stage *stages;
+    uint32_t count, most; ///< most: pieces
+    uint64_t cost;        ///< of the operations that are shared
+};
+
+/// Operations that are not worth sharing go together.
+static void plan_stages(const struct pbit_block *block, struct plan *plan)
 {
-    uint32_t count = 0;
-    *shared = 0;
-    *most = 1;
-    for (uint32_t i = first; i < end; i++) {
-        uint64_t cost = pbit_block_cost(block, i);
+    const struct pbit_model *model = &block->engine->model;
+    uint32_t begin = plan->count, threads = block->options->threads;
+    for (uint32_t i = 0; i < (block->in_passes ? model->operation_count : model->first_random); i++) {
+        uint64_t cost = pbit_block_cost(block, i), least = cost / LEAST_PIECE;
         if (cost == 0)
             continue;
-        uint32_t pieces = cost / LEAST_PIECE < block->options->threads ? (uint32_t)(cost / LEAST_PIECE)
-                                                                       : block->options->threads;
-        pieces += pieces == 0;
-        *shared += pieces > 1 ? cost : 0;
+        uint32_t pieces = least < 1 ? 1 : least < threads ? (uint32_t)least : threads;
+        plan->cost += pieces > 1 ? cost : 0;
+        plan->most = pieces > plan->most ? pieces : plan->most;
         uint32_t phases = pbit_block_phases(block, i, pieces);
-        if (pieces == 1 && count && block->stages[count - 1].pieces == 1)
-            block->stages[count - 1].end = i + 1;
+        if (pieces == 1 && plan->count > begin && plan->stages[plan->count - 1].pieces == 1)
+            plan->stages[plan->count - 1].end = i + 1;
         else
             for (uint32_t phase = 0; phase < phases; phase++)
-                block->stages[count++] = (struct pbit_stage){i, i + 1, pieces, phase};
-        *most = pieces > *most ? pieces : *most;
+                plan->stages[plan->count++] = (struct pbit_stage){block, i, i + 1, pieces, phase};
     }
-    return *shared < LEAST_CALL ? 0 : count;
 }
 
-void pbit_block_run(const struct pbit_block *block, uint32_t first, uint32_t end)
+void pbit_block_run(const struct pbit_block *fixed, const struct pbit_block *random)
 {
-    const struct pbit_options *options = block->options;
+    const struct pbit_block *any = fixed ? fixed : random;
+    const struct pbit_options *options = any->options;
+    struct plan plan = {any->stages, 0, 1, 0};
     int watched = options->observe || options->after_operation;
-    uint32_t most = 1, stages = 0;
-    uint64_t cost = 0;
-    if (options->threads > 1 && !watched)
-        stages = plan_stages(block, first, end, &most, &cost);
-    if (stages > 0 && most > 1)
-        options->share(options->state, cost, stages, most, run_piece, block);
-    else
-        run_alone(block, first, end);
+    if (options->threads > 1 && !watched && fixed)
+        plan_stages(fixed, &plan);
+    if (options->threads > 1 && !watched && random)
+        plan_stages(random, &plan);
+    if (plan.cost >= LEAST_CALL) {
+        options->share(options->state, plan.cost, plan.count, plan.most, run_piece, plan.stages);
+        return;
+    }
+    if (fixed)
+        run_alone(fixed);
+    if (random)
+        run_alone(random);
 }
 
 /// Picoseconds on a Zen 5 core with AVX-512; other processors take longer, and gain the more.
