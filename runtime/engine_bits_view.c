@@ -4,11 +4,12 @@
 typedef uint16_t pairs __attribute__((vector_size(16)));
 typedef uint8_t bytes __attribute__((vector_size(8)));
 
+enum { CHUNK = 16 };
+
 /// Every stride-th column of `in`. Rows are short: where columns follow each other, or every second one
 /// counts, they are copied in chunks, of which the last may reach beyond the row.
 static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t stride, size_t columns)
 {
-    enum { CHUNK = 16 };
     if (stride == 1)
         for (size_t x = 0; x < columns; x += CHUNK)
             memcpy(out + x, in + x, CHUNK);
@@ -23,6 +24,24 @@ static void copy_row(uint8_t *restrict out, const uint8_t *restrict in, uint32_t
     else
         for (size_t x = 0; x < columns; x++)
             out[x] = in[x * stride];
+}
+
+/// Lines of `columns`, which are taken from lines `pitch` apart.
+struct lines {
+    size_t count, columns, pitch;
+    uint32_t stride;
+};
+
+/// What a line writes beyond its end, the next one writes again.
+static void copy_lines(const struct lines *lines, const uint8_t *restrict in, uint8_t *restrict out,
+                       size_t out_pitch)
+{
+    if (lines->stride == 1 && lines->columns <= CHUNK)
+        for (size_t i = 0; i < lines->count; i++, in += lines->pitch, out += out_pitch)
+            memcpy(out, in, CHUNK);
+    else
+        for (size_t i = 0; i < lines->count; i++, in += lines->pitch, out += out_pitch)
+            copy_row(out, in, lines->stride, lines->columns);
 }
 
 static void clear(uint8_t *bytes, int64_t first, int64_t end)
@@ -47,8 +66,7 @@ static void find_inside(int64_t origin, int64_t stride, int64_t size, int64_t *f
     *first = *first < *end ? *first : *end;
 }
 
-/// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance. What a row
-/// writes beyond its end, the next one writes again.
+/// Rows of an instance as a column of the window sees them, one by one. in, out: of the instance.
 static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, uint32_t tap,
                       const struct pbit_range *rows, const uint8_t *in, uint8_t *out)
 {
@@ -61,13 +79,14 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
     find_inside(y, w->stride_y, conv->input.height, &row, &end_row);
     clear(out, (int64_t)rows->first * columns, row * columns);
     in += (y + row * w->stride_y) * width + x + first * w->stride_x;
-    for (; row < end_row; row++, in += w->stride_y * width) {
-        uint8_t *line = out + row * columns;
-        copy_row(line + first, in, w->stride_x, (size_t)(end - first));
-        clear(line, 0, first);
-        clear(line, end, columns);
+    copy_lines(&(struct lines){(size_t)(end_row - row), (size_t)(end - first), (size_t)(w->stride_y * width),
+                               w->stride_x},
+               in, out + row * columns + first, (size_t)columns);
+    for (int64_t y = row; y < end_row && (first > 0 || end < columns); y++) {
+        clear(out + y * columns, 0, first);
+        clear(out + y * columns, end, columns);
     }
-    clear(out, row * columns, (int64_t)rows->end * columns);
+    clear(out, end_row * columns, (int64_t)rows->end * columns);
 }
 
 /// A plane of the input as a column of the window sees it, an instance. map: adds what its bits become.

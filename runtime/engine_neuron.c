@@ -92,6 +92,24 @@ static uint32_t fill_piece(struct pbit_neuron_pieces *pieces, uint32_t piece, co
     return pieces->margin[piece];
 }
 
+/// Between two q there are two margins, or three where they are of two pieces, and what P jumps by between
+/// these.
+static void find_reach(struct pbit_neuron_pieces *pieces, const int32_t *theta)
+{
+    uint32_t margin = 0, jump = 0;
+    pieces->steepest = 0;
+    for (uint32_t piece = 0; piece < PBIT_NEURON_PIECES; piece++) {
+        int64_t next = pieces->origin + ((int64_t)(piece + 1) << (10 + pieces->shift));
+        uint32_t step =
+            pbit_theta_count_below(theta, (int32_t)next) - pbit_theta_count_below(theta, (int32_t)(next - 1));
+        jump = step > jump ? step : jump;
+        margin = pieces->margin[piece] > margin ? pieces->margin[piece] : margin;
+        if (pieces->slope[piece] > pieces->steepest)
+            pieces->steepest = pieces->slope[piece];
+    }
+    pieces->reach = 3 * margin + jump + 3;
+}
+
 /// The pieces lie around the median and are as long as serves best: what is beyond counts as off, too.
 int pbit_neuron_fill_pieces(struct pbit_neuron_pieces *best, const int32_t *theta)
 {
@@ -108,8 +126,10 @@ int pbit_neuron_fill_pieces(struct pbit_neuron_pieces *best, const int32_t *thet
             uint32_t margin = fill_piece(&pieces, piece, theta);
             most = margin > most ? margin : most;
         }
-        if (most < least)
+        if (most < least) {
+            find_reach(&pieces, theta);
             *best = pieces;
+        }
         least = most < least ? most : least;
     }
     return least <= PBIT_LARGEST_MARGIN;

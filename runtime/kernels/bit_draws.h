@@ -220,22 +220,27 @@ WRITE(of_one_and_residual, 1, 1)
 
 #include "runtime/kernels/bit_words.h"
 
-#include "runtime/kernels/bit_fixed.h"
+#include "runtime/kernels/bit_limits.h"
 
 static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
     if (draw_fixed(draw, plane))
         return;
-    enum { THETA, LINEAR, BITS, LEVELS, ROUNDED };
+    enum { THETA, LINEAR, BITS, LEVELS, ROUNDED, PIECES, MOST_REACH = 400 };
     static pbit_bit_draw_function *const functions[][5] = {
         {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},
         {linear_of_z, linear_of_one, linear_of_two, linear_of_residual, linear_of_one_and_residual},
         {linear_of_z, bits_of_one, bits_of_two, bits_of_residual, bits_of_one_and_residual},
         {rounded_of_z, levels_of_one, levels_of_two, rounded_of_residual, levels_of_one_and_residual},
-        {rounded_of_z, rounded_of_one, rounded_of_two, rounded_of_residual, rounded_of_one_and_residual}};
+        {rounded_of_z, rounded_of_one, rounded_of_two, rounded_of_residual, rounded_of_one_and_residual},
+        {theta_of_z, pieces_of_one, pieces_of_two, pieces_of_residual, pieces_of_one_and_residual}};
     int wide = 0;
     for (uint32_t t = 0; t < draw->terms; t++)
         wide |= draw->term[t].wide;
-    int way = draw->levels ? (wide ? LEVELS : ROUNDED) : draw->pieces ? THETA : draw->words ? BITS : LINEAR;
+    int way = draw->levels                                        ? (wide ? LEVELS : ROUNDED)
+              : draw->limits && draw->limits->reach <= MOST_REACH ? PIECES
+              : draw->pieces                                      ? THETA
+              : draw->words                                       ? BITS
+                                                                  : LINEAR;
     functions[way][draw->residual.planes ? 3 + draw->terms : draw->terms](draw, plane);
 }

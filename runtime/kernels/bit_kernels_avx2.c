@@ -50,6 +50,7 @@ typedef uint32_t MASK;
 #define RIGHT_32 _mm256_srai_epi32
 #define SHIFT_LEFT_32 _mm256_slli_epi32
 #define SHIFT_RIGHT_32 _mm256_srli_epi32
+#define MULTIPLY_FLOAT _mm256_mul_ps
 #define ADD_FLOAT _mm256_add_ps
 #define SUBTRACT_FLOAT _mm256_sub_ps
 #define MULTIPLY_ADD _mm256_fmadd_ps

@@ -52,6 +52,7 @@ typedef __mmask16 MASK;
 #define RIGHT_32 _mm512_srai_epi32
 #define SHIFT_LEFT_32 _mm512_slli_epi32
 #define SHIFT_RIGHT_32 _mm512_srli_epi32
+#define MULTIPLY_FLOAT _mm512_mul_ps
 #define ADD_FLOAT _mm512_add_ps
 #define SUBTRACT_FLOAT _mm512_sub_ps
 #define MULTIPLY_ADD _mm512_fmadd_ps

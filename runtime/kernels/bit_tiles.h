@@ -2,7 +2,7 @@
 // INLINE as packed_conv_tiles.h; GROUP; TABLE, bytes of a table; STEPS, whose tables are held at a time;
 // BYTES of a vector; VECTOR with VECTOR_ZERO(), VECTOR_LOAD, VECTOR_STORE, AND, ADD_8, ADD_16, ADD_32;
 // WIDEN_16 and WIDEN_32, which load bytes; scale(words, factor), of 32-bit lanes; load_table, look_up(table,
-// index); and what bit_draws.h, bit_words.h and bit_fixed.h need: FLOATS and INTEGERS of LANES lanes, and
+// index); and what bit_draws.h, bit_words.h and bit_limits.h need: FLOATS and INTEGERS of LANES lanes, and
 // more.
 
 #define UNROLL _Pragma("GCC unroll 32")

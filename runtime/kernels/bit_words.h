@@ -3,7 +3,7 @@
 // of processor defines WORDS, the lanes of 16 bits; SET_16, SUBTRACT_U16 and SUBTRACT_S16 with saturation,
 // MIN_U16, MULTIPLY_16, MULTIPLY_HIGH_U16, MULTIPLY_HIGH_S16, MULTIPLY_ROUND_S16; MULTIPLY_32, MIN_32,
 // RIGHT_BY_32 and LOGICAL_RIGHT_BY_32 by lanes; WORD_MASK with above(a, b), mark_bits(plane, ones, bit) and
-// list_unclear(maybe, ones); COLUMNS as of bit_fixed.h; join_words(low, high), of 32-bit lanes with
+// list_unclear(maybe, ones); COLUMNS as of bit_limits.h; join_words(low, high), of 32-bit lanes with
 // saturation; store_levels(words, to).
 
 /// A term in registers, see struct pbit_bit_word.

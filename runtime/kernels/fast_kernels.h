@@ -13,7 +13,7 @@ struct pbit_neuron_pieces {
     int32_t origin;
     uint32_t shift;
     uint16_t start[PBIT_NEURON_PIECES], slope[PBIT_NEURON_PIECES], margin[PBIT_NEURON_PIECES];
-    uint16_t end; ///< kernels read one number more
+    uint32_t reach, steepest; ///< for z that is off by some q: off by at most reach + (q * steepest >> 10)
 };
 /// Returns 0 where they do not pay.
 int pbit_neuron_fill_pieces(struct pbit_neuron_pieces *pieces, const int32_t *theta);
