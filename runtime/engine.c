@@ -281,9 +281,12 @@ static void add_outputs(const struct pbit_block *block, uint32_t first, uint32_t
             const int32_t *out =
                 (const int32_t *)pbit_block_tensor(block, index, &tensor, image * block->passes + first);
             int64_t *sum = sums[image * model->output_count + o];
-            for (size_t k = 0; k < elements; k++)
-                for (uint32_t pass = 0; pass < passes; pass++)
-                    sum[k] += out[pass * stride + k];
+            for (size_t k = 0; k < elements; k++) {
+                int64_t total = 0;
+                _Pragma("GCC unroll 8") for (uint32_t pass = 0; pass < passes; pass++) total +=
+                    out[pass * stride + k];
+                sum[k] += total;
+            }
         }
     }
 }

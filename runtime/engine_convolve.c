@@ -83,6 +83,30 @@ static int is_dense(const struct convolution *convolution)
     return output->height == 1 && output->width == 1;
 }
 
+/// Whether the kernels, which take four levels at a time, read nothing beyond an input of so many bytes.
+static int reads_inside(const struct pbit_packed_conv *conv, size_t bytes)
+{
+    for (uint32_t s = 0; s < conv->segments; s++)
+        if (conv->segment[s].offset + 4 * (size_t)conv->segment[s].words > bytes)
+            return 0;
+    return 1;
+}
+
+/// Bytes from the input of an instance to that of the next, of some from `first` on; 0 where these differ, or
+/// kernels would read beyond one.
+static size_t find_stride(const struct convolution *convolution, size_t first, size_t count)
+{
+    const struct pbit_engine_operation *operation = convolution->operation;
+    uintptr_t start = (uintptr_t)find_input(convolution, first);
+    size_t bytes = pbit_tensor_elements(&operation->input),
+           stride = count > 1 ? (uintptr_t)find_input(convolution, first + 1) - start : bytes;
+    for (size_t i = 2; i < count; i++)
+        if ((uintptr_t)find_input(convolution, first + i) - start != i * stride)
+            return 0;
+    return stride >= bytes && stride <= PTRDIFF_MAX / count && reads_inside(&operation->conv, bytes) ? stride
+                                                                                                     : 0;
+}
+
 /// One pixel of output: the instances are the pixels.
 static void convolve_dense(const struct convolution *convolution)
 {
@@ -90,16 +114,18 @@ static void convolve_dense(const struct convolution *convolution)
     const struct pbit_engine_operation *operation = convolution->operation;
     size_t padded = pbit_engine_round_up((size_t)operation->padded.height * operation->padded.width *
                                          operation->input.channels);
-    int copied = operation->padded.copied || operation->input_index < block->engine->model.input_count ||
-                 !block->engine->tensor_random[operation->input_index];
+    int scattered = operation->input_index < block->engine->model.input_count ||
+                    !block->engine->tensor_random[operation->input_index];
     for (size_t first = 0, count; first < convolution->instances; first += count) {
         count = convolution->instances - first;
         count = count < PBIT_ENGINE_INSTANCES ? count : PBIT_ENGINE_INSTANCES;
+        size_t stride = scattered ? find_stride(convolution, first, count) : block->engine->tensors_bytes;
+        int copied = operation->padded.copied || stride == 0;
         for (size_t i = 0; copied && i < count; i++)
             copy_padded(operation, find_input(convolution, first + i), 0, operation->padded.height,
                         convolution->scratch + i * padded);
         struct pbit_pixels pixels = {.in = copied ? convolution->scratch : find_input(convolution, first),
-                                     .in_stride = copied ? padded : block->engine->tensors_bytes,
+                                     .in_stride = copied ? padded : stride,
                                      .out = (int32_t *)pbit_block_output(block, operation, first),
                                      .out_stride = block->engine->tensors_bytes / sizeof(int32_t),
                                      .count = (uint32_t)count,

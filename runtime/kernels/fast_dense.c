@@ -290,6 +290,7 @@ static inline __attribute__((always_inline)) void draw(const struct scaling *sca
     const __m512i shift = _mm512_loadu_si512(thresholds->shift + first),
                   rise = _mm512_loadu_si512(thresholds->rise + first),
                   start = _mm512_loadu_si512(thresholds->start + first),
+                  first_start = _mm512_sub_epi16(start, margin), last_start = _mm512_add_epi16(start, margin),
                   random = _mm512_loadu_si512(run.random + first % PAIR);
     const __mmask32 written = (__mmask32)(UINT32_MAX >> (LANES - count));
     uint32_t unclear[PBIT_DENSE_PASSES], any = 0;
@@ -302,10 +303,9 @@ static inline __attribute__((always_inline)) void draw(const struct scaling *sca
             y = _mm512_add_epi16(_mm512_permutex2var_epi16(y_low, piece, y_high),
                                  _mm512_mulhi_epu16(slope, _mm512_slli_epi16(y, 6)));
         }
-        __m512i sum = _mm512_loadu_si512(scaling->sums[pass] + at),
-                threshold = _mm512_add_epi16(_mm512_mulhi_epu16(y, rise), start),
-                least = _mm512_srav_epi16(_mm512_sub_epi16(threshold, margin), shift),
-                most = _mm512_srav_epi16(_mm512_add_epi16(threshold, margin), shift);
+        __m512i sum = _mm512_loadu_si512(scaling->sums[pass] + at), above = _mm512_mulhi_epu16(y, rise),
+                least = _mm512_srav_epi16(_mm512_add_epi16(above, first_start), shift),
+                most = _mm512_srav_epi16(_mm512_add_epi16(above, last_start), shift);
         __mmask32 ones = _mm512_cmpge_epi16_mask(sum, most);
         __m256i levels = _mm256_maskz_set1_epi8(ones, 1);
         unclear[pass] = _mm512_mask_cmpge_epi16_mask(written & ~ones, sum, least);
