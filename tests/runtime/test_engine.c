@@ -14,6 +14,7 @@ struct engine_buffers {
     const struct pbit_engine *engine;
     void *memory, *workspace;
     size_t workspace_bytes;
+    uint8_t *pixels[PBIT_PORTS_LIMIT];
     const uint8_t *inputs[IMAGES * PBIT_PORTS_LIMIT];
     int64_t *sums[IMAGES * PBIT_PORTS_LIMIT];
 };
@@ -84,6 +85,23 @@ static void *aligned_bytes(size_t bytes)
     return memory;
 }
 
+/// Images, each of its own, one after the other or the last first.
+static void make_inputs(struct engine_buffers *made, const struct test_buffers *buffers, size_t images)
+{
+    const struct pbit_model *model = &buffers->model;
+    for (uint32_t i = 0; i < model->input_count; i++) {
+        size_t elements = pbit_model_input(model, i).elements;
+        made->pixels[i] = malloc(images * elements);
+        ck_assert_ptr_nonnull(made->pixels[i]);
+        for (size_t image = 0; image < images; image++) {
+            uint8_t *pixels = made->pixels[i] + (images % 2 ? image : images - 1 - image) * elements;
+            for (size_t k = 0; k < elements; k++)
+                pixels[k] = (uint8_t)(buffers->inputs[i][k] + 17 * image);
+            made->inputs[image * model->input_count + i] = pixels;
+        }
+    }
+}
+
 static struct engine_buffers engine_create(const struct test_buffers *buffers, enum pbit_cpu cpu,
                                            size_t images)
 {
@@ -98,8 +116,7 @@ static struct engine_buffers engine_create(const struct test_buffers *buffers, e
         made.engine->operations[i].cost = UINT32_MAX;
     made.workspace_bytes = pbit_engine_workspace_bytes(made.engine, images, MOST_THREADS);
     made.workspace = aligned_bytes(made.workspace_bytes);
-    for (size_t i = 0; i < images * model->input_count; i++)
-        made.inputs[i] = buffers->inputs[i % model->input_count];
+    make_inputs(&made, buffers, images);
     for (size_t o = 0; o < images * model->output_count; o++)
         made.sums[o] =
             calloc(pbit_model_output(model, (uint32_t)(o % model->output_count)).elements, sizeof(int64_t));
@@ -110,6 +127,8 @@ static void engine_free(struct engine_buffers *made)
 {
     for (size_t o = 0; o < IMAGES * PBIT_PORTS_LIMIT; o++)
         free(made->sums[o]);
+    for (size_t i = 0; i < PBIT_PORTS_LIMIT; i++)
+        free(made->pixels[i]);
     free(made->workspace);
     free(made->memory);
 }
@@ -124,7 +143,9 @@ static void compare(struct test_buffers *buffers, struct engine_buffers *made,
     for (size_t image = 0; image < images; image++) {
         struct pbit_options one = *options;
         one.image += image;
-        ck_assert_int_eq(test_run(buffers, &one), PBIT_OK);
+        ck_assert_int_eq(pbit_run(model, &one, made->inputs + image * model->input_count, buffers->sums,
+                                  buffers->workspace, buffers->workspace_bytes),
+                         PBIT_OK);
         for (uint32_t o = 0; o < model->output_count; o++)
             ck_assert_msg(memcmp(made->sums[image * model->output_count + o], buffers->sums[o],
                                  pbit_model_output(model, o).elements * sizeof(int64_t)) == 0,
