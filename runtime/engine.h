@@ -193,7 +193,9 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
                       size_t instances, const int32_t *multipliers, const struct pbit_piece *piece,
                       uint8_t *scratch);
-/// The NEURON of pbit_dense_draws, with its CONV.
+/// Phases of the NEURON of pbit_dense_draws.
+uint32_t pbit_dense_phases(uint32_t pieces);
+/// That NEURON, with its CONV.
 void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
                            const struct pbit_piece *piece);
 

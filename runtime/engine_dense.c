@@ -86,9 +86,16 @@ static size_t lists_length(const struct pbit_dense_rows *dense, size_t passes)
     return passes * (dense->inputs + 6 * (size_t)PBIT_DENSE_STEP);
 }
 
+/// At the scratch's beginning: a struct pbit_dense_listed for each image.
+static size_t listed_bytes(void)
+{
+    return pbit_engine_round_up(PBIT_ENGINE_INSTANCES * sizeof(struct pbit_dense_listed));
+}
+
 size_t pbit_dense_scratch(const struct pbit_dense_rows *dense)
 {
-    return masks_bytes(dense) + lists_length(dense, PBIT_ENGINE_INSTANCES) * sizeof(uint32_t);
+    return listed_bytes() + masks_bytes(dense) +
+           lists_length(dense, PBIT_ENGINE_INSTANCES) * sizeof(uint32_t);
 }
 
 int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation)
@@ -97,19 +104,22 @@ int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engi
            (operation->dense.outputs > FEW_OUTPUTS || block->images * block->passes < MANY_INSTANCES);
 }
 
-/// Lists the inputs of the passes of an image, from an instance on.
-static void list_inputs(const struct pbit_block *block, const struct pbit_engine_operation *conv,
-                        size_t instance, uint8_t *scratch,
-                        struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES])
+/// Lists the inputs of the passes of an image, from an instance on. Returns the lists of all images in
+/// scratch.
+static const struct pbit_dense_listed *list_inputs(const struct pbit_block *block,
+                                                   const struct pbit_engine_operation *conv, size_t instance,
+                                                   uint8_t *scratch)
 {
     const struct pbit_dense_rows *dense = &conv->dense;
-    uint64_t *masks = (uint64_t *)scratch;
-    uint32_t *lists = (uint32_t *)(scratch + masks_bytes(dense)), passes = block->passes;
+    struct pbit_dense_listed *listed = (struct pbit_dense_listed *)scratch;
+    uint64_t *masks = (uint64_t *)(scratch + listed_bytes());
+    uint32_t *lists = (uint32_t *)(scratch + listed_bytes() + masks_bytes(dense)), passes = block->passes;
     size_t image = instance / passes;
     block->engine->kernels->list(dense->inputs,
                                  pbit_block_tensor(block, conv->input_index, &conv->input, instance),
                                  block->engine->tensors_bytes, passes, masks,
                                  lists + image * lists_length(dense, passes), &listed[image]);
+    return listed;
 }
 
 void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_operation *operation,
@@ -117,10 +127,10 @@ void pbit_block_dense(const struct pbit_block *block, const struct pbit_engine_o
                       uint8_t *scratch)
 {
     const struct pbit_dense_rows *dense = &operation->dense;
-    struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
+    const struct pbit_dense_listed *listed = NULL;
     uint32_t passes = block->passes;
     for (size_t i = 0; i < instances; i += passes)
-        list_inputs(block, operation, i, scratch, listed);
+        listed = list_inputs(block, operation, i, scratch);
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++) // whose weights stay in cache
         for (size_t i = 0; i < instances; i += passes)
@@ -138,24 +148,36 @@ int pbit_dense_draws(const struct pbit_block *block, const struct pbit_engine_op
            pbit_dense_is_on_bits(block, &block->engine->operations[neuron->fused]);
 }
 
+enum { LIST, DRAW }; // phases: what is drawn may lie where the inputs were
+
+uint32_t pbit_dense_phases(uint32_t pieces)
+{
+    return pieces > 1 ? DRAW + 1 : LIST + 1;
+}
+
 void pbit_block_draw_dense(const struct pbit_block *block, const struct pbit_engine_operation *neuron,
                            const struct pbit_piece *piece)
 {
     enum { PAIR = 2 * PBIT_DENSE_BLOCK };
     const struct pbit_engine_operation *conv = &block->engine->operations[neuron->fused];
     const struct pbit_engine_kernels *kernels = block->engine->kernels;
-    struct pbit_dense_listed listed[PBIT_ENGINE_INSTANCES];
+    const struct pbit_dense_listed *listed = (const struct pbit_dense_listed *)piece->scratch;
     uint32_t passes = block->passes;
     size_t instances = block->images * passes;
     uint16_t random[PAIR];
+    int together = pbit_dense_phases(piece->pieces) == 1;
+    for (size_t i = 0; !together && piece->phase == LIST && i < instances; i += passes)
+        list_inputs(block, conv, i, piece->scratch);
+    if (!together && piece->phase == LIST)
+        return;
     struct pbit_range pairs = pbit_piece_range(piece, (block_count(&conv->dense) + 1) / 2);
     for (size_t pair = pairs.first; pair < pairs.end; pair++)
         for (size_t i = 0; i < instances; i += passes) {
             struct pbit_lanes lanes;
             pbit_block_seed(block, &neuron->operation, i, 0, pair * PAIR / PBIT_LANES, &lanes);
             kernels->random(&lanes, PAIR, random); // takes a while, in which lists can be made
-            if (pair == pairs.first)
-                list_inputs(block, conv, i, piece->scratch, listed);
+            if (together && pair == pairs.first)
+                list_inputs(block, conv, i, piece->scratch);
             const struct pbit_neuron_run run = {.levels = 1,
                                                 .rho = neuron->operation.amplitude,
                                                 .passes = passes,

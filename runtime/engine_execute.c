@@ -100,7 +100,9 @@ const char *pbit_block_instruction(const struct pbit_block *block, uint32_t inde
 uint32_t pbit_block_phases(const struct pbit_block *block, uint32_t index, uint32_t pieces)
 {
     const struct pbit_engine_operation *operation = &block->engine->operations[index];
-    return pbit_bit_duty(block, operation) == PBIT_BIT_STAGE ? pbit_bit_phases(block, operation, pieces) : 1;
+    if (pbit_bit_duty(block, operation) == PBIT_BIT_STAGE)
+        return pbit_bit_phases(block, operation, pieces);
+    return pbit_dense_draws(block, operation) ? pbit_dense_phases(pieces) : 1;
 }
 
 uint32_t pbit_block_execute(const struct pbit_block *block, uint32_t index, const struct pbit_piece *piece)

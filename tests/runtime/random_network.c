@@ -99,21 +99,11 @@ static uint32_t keep_levels(struct generator *g, uint32_t z)
     return to;
 }
 
-static uint32_t add_layer(struct generator *g, uint32_t from)
+/// ones: how likely, in %, it draws once with the smallest m.
+static uint32_t draw_levels(struct generator *g, uint32_t z, uint32_t ones)
 {
-    struct pbit_tensor in = g->program->tensors[from];
-    uint32_t channels = generator_chance(g, 50) ? in.channels : (uint32_t)generator_pick(g, 1, 20);
-    struct pbit_window window = pick_window(g, &in);
-    uint32_t z = add_conv(g, from, window, 1, channels), height = g->program->tensors[z].height,
-             width = g->program->tensors[z].width;
-    if (height > 3 && width > 3 && generator_chance(g, from == 0 ? 40 : 25))
-        z = add_pool(g, z);
-    else if (generator_chance(g, 80))
-        z = add_residual(g, z);
-    if (generator_chance(g, 25)) // a path that keeps levels, as of residual networks
-        z = add_conv(g, keep_levels(g, z), one, channels, channels);
     uint32_t levels = generator_add_neuron(g, z);
-    if (generator_chance(g, 85)) // mostly one draw, with the smallest m
+    if (generator_chance(g, ones))
         g->program->tensors[levels].draw_factor = 256;
     struct pbitc_program_operation *neuron = g->program->operations[g->program->operation_count - 1];
     if (g->program->tensors[levels].draw_factor && neuron->fields.neuron == PBIT_NEURON_MULTIBIT) {
@@ -130,6 +120,45 @@ static uint32_t add_layer(struct generator *g, uint32_t from)
     return levels;
 }
 
+static uint32_t add_layer(struct generator *g, uint32_t from)
+{
+    struct pbit_tensor in = g->program->tensors[from];
+    uint32_t channels = generator_chance(g, 50) ? in.channels : (uint32_t)generator_pick(g, 1, 20);
+    struct pbit_window window = pick_window(g, &in);
+    uint32_t z = add_conv(g, from, window, 1, channels), height = g->program->tensors[z].height,
+             width = g->program->tensors[z].width;
+    if (height > 3 && width > 3 && generator_chance(g, from == 0 ? 40 : 25))
+        z = add_pool(g, z);
+    else if (generator_chance(g, 80))
+        z = add_residual(g, z);
+    if (generator_chance(g, 25)) // a path that keeps levels, as of residual networks
+        z = add_conv(g, keep_levels(g, z), one, channels, channels);
+    return draw_levels(g, z, 85);
+}
+
+static struct pbit_window whole_of(const struct pbit_tensor *in)
+{
+    return (struct pbit_window){in->height, in->width, 1, 1, 0, 0, 1, 1};
+}
+
+/// As the kernels take them, with so many outputs that threads share them; z lies between what they read and
+/// write, and takes no memory of its own.
+static uint32_t add_dense(struct generator *g, uint32_t from)
+{
+    struct pbit_tensor in = g->program->tensors[from];
+    uint32_t channels = (uint32_t)generator_pick(g, 257, 1024),
+             z = add_conv(g, from, whole_of(&in), 1, channels);
+    struct pbitc_program_operation *conv = g->program->operations[g->program->operation_count - 1];
+    int8_t *weights = (int8_t *)(uintptr_t)conv->tables.weights;
+    for (uint64_t i = 0; i < channels * pbit_tensor_elements(&in); i++)
+        weights[i] >>= conv->fields.weight_bits > 4 ? conv->fields.weight_bits - 4 : 0;
+    conv->fields.weight_bits = conv->fields.weight_bits > 4 ? 4 : conv->fields.weight_bits;
+    conv->fields.weight_group = 0;
+    conv->tables.factors = NULL;
+    conv->tables.zeros = NULL;
+    return draw_levels(g, z, 100);
+}
+
 struct test_file random_network(uint32_t seed)
 {
     struct generator g = {.random = {seed * 2654435761u + 7}};
@@ -143,9 +172,14 @@ struct test_file random_network(uint32_t seed)
     uint32_t last = 0;
     for (int64_t i = generator_pick(&g, 2, 5); i > 0; i--)
         last = add_layer(&g, last);
+    enum { MOST_INPUTS = 1024 };
     struct pbit_tensor in = g.program->tensors[last];
-    const struct pbit_window whole = {in.height, in.width, 1, 1, 0, 0, 1, 1};
+    if (pbit_tensor_elements(&in) <= MOST_INPUTS && in.draw_factor == 256 && generator_chance(&g, 50))
+        last = add_dense(&g, last);
+    in = g.program->tensors[last];
     uint32_t outputs = generator_chance(&g, 60) ? 3 : (uint32_t)generator_pick(&g, 65, 300);
-    generator_add_output(g.program, add_conv(&g, last, whole, 1, outputs));
+    generator_add_output(g.program, add_conv(&g, last, whole_of(&in), 1, outputs));
+    if (pbit_tensor_elements(&in) <= MOST_INPUTS) // else sums would be too large
+        g.program->operations[g.program->operation_count - 1]->tables.zeros = NULL;
     return generator_finish(g.program);
 }
