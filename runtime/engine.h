@@ -224,6 +224,10 @@ void pbit_pack_bits(struct pbit_engine_memory *memory, const struct pbit_model *
 int pbit_bit_fill_words(const struct pbit_engine_operation *operations,
                         const struct pbit_engine_operation *neuron, struct pbit_bit_words *words);
 
+/// Of numbers from `least` to least + reach.
+struct pbit_bit_product pbit_bit_describe_product(int64_t multiplier, uint32_t shift, int32_t least,
+                                                  uint32_t reach);
+
 /// Fills operation->depthwise or ->conv, and ->padded, with weights for vectors of `lanes`, when there is a
 /// way.
 void pbit_pack_conv(struct pbit_engine_memory *memory, const struct pbit_model *model, uint32_t lanes,

@@ -110,6 +110,8 @@ static struct pbit_bit_channel describe_channel(const struct packing *packing, u
     channel.multiplier =
         pbit_level_multiplier(pbit_load_u32(bytes + conv->multipliers + 4 * (size_t)k), packing->levels);
     channel.bias = pbit_load_i32(bytes + conv->biases + 4 * (size_t)k);
+    channel.product =
+        pbit_bit_describe_product((int64_t)channel.multiplier * weight, conv->shift, least, reach);
     double step = channel.multiplier / (double)((uint64_t)1 << conv->shift),
            offset = channel.bias + least * step,
            largest = step * reach + (offset < 0 ? -offset : offset) + 65536;

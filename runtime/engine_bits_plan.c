@@ -2,10 +2,6 @@
 #include "runtime/engine.h"
 
 #define LARGEST_PRODUCT ((uint64_t)1 << 52) ///< doubles hold it, and a bit more
-enum {
-    LARGEST_SHIFT = 46,         ///< of the products, without their lowest 16 bits, 32 bits are left
-    LARGEST_IDENTITY_SHIFT = 31 ///< products of 32 bits, all of them
-};
 
 static int draws_one(const struct pbit_tensor *tensor)
 {
@@ -90,7 +86,7 @@ static int window_fits(const struct pbit_model *model, const struct pbit_operati
 }
 
 /// Weights whose sums fit in 8 and 16 bits, with factors in 24; taps outside that do not count, no z near the
-/// ends of 32 bits. Of single taps, weights of 1 or not much more.
+/// ends of 32 bits.
 static int conv_fits(const struct pbit_model *model, const struct pbit_operation *conv)
 {
     struct pbit_tensor input = pbit_model_tensor(model, pbit_operation_input(model, conv, 0)),
@@ -103,7 +99,7 @@ static int conv_fits(const struct pbit_model *model, const struct pbit_operation
                       (conv->weight_group && conv->weight_group < PBIT_BIT_LEAST_GROUP) ||
                       largest > (conv->weight_group ? 1 << 24 : UINT16_MAX)))
         return 0;
-    if (!window_fits(model, conv) || conv->shift > (identity ? LARGEST_IDENTITY_SHIFT : LARGEST_SHIFT) ||
+    if (!window_fits(model, conv) ||
         (identity && (input.height != output.height || input.width != output.width)))
         return 0;
     for (uint32_t k = 0; k < output.channels; k++) {
@@ -111,10 +107,6 @@ static int conv_fits(const struct pbit_model *model, const struct pbit_operation
         int64_t bias = pbit_load_i32(model->bytes + conv->biases + 4 * (size_t)k);
         if (largest * multiplier > LARGEST_PRODUCT || largest * multiplier >> conv->shift > 1 << 28 ||
             bias > 1 << 28 || bias < -(1 << 28))
-            return 0;
-        int32_t weight =
-            !identity ? 1 : pbit_weight_at(model, conv, 1, k, 0) * pbit_factor_at(model, conv, 1, k, 0);
-        if (weight < 0 || (uint64_t)weight * multiplier > INT32_MAX)
             return 0;
     }
     return 1;

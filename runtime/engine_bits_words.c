@@ -1,4 +1,4 @@
-// What linear NEURONs on packed bits need to compare their sums in 16 bits.
+// What NEURONs on packed bits need to compare or round sums of 16 bits.
 #include "runtime/engine.h"
 
 enum { LARGEST_SHIFT = 7 };
@@ -99,4 +99,21 @@ int pbit_bit_fill_words(const struct pbit_engine_operation *operations,
             return 0;
     }
     return bits->terms > 0;
+}
+
+struct pbit_bit_product pbit_bit_describe_product(int64_t multiplier, uint32_t shift, int32_t least,
+                                                  uint32_t reach)
+{
+    enum { LEAST = 17, MOST = 46 }; // 0.5 is a multiple of 2^16
+    struct pbit_bit_product product = {.shift = 0};
+    uint32_t missing = shift < LEAST ? LEAST - shift : 0;
+    if (least < -INT16_MAX || (int64_t)least + reach > INT16_MAX || shift > MOST || multiplier < 0 ||
+        multiplier > (INT32_MAX - 32768) >> missing)
+        return product;
+    int32_t factor = (int32_t)multiplier << missing;
+    product.low = (int16_t)((factor & 65535) - (factor & 32768 ? 65536 : 0));
+    product.high = (int16_t)((factor - product.low) >> 16);
+    product.shift = shift + missing - 16;
+    product.half = 1 << (product.shift - 1);
+    return product;
 }

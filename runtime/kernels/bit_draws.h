@@ -216,11 +216,23 @@ DRAW(of_residual, 0, 1)
 DRAW(of_one_and_residual, 1, 1)
 WRITE(of_one, 1, 0)
 WRITE(of_two, 2, 0)
+WRITE(of_residual, 0, 1)
 WRITE(of_one_and_residual, 1, 1)
 
 #include "runtime/kernels/bit_words.h"
 
 #include "runtime/kernels/bit_limits.h"
+
+static int all_products_fit(const struct pbit_bit_draw *draw)
+{
+    int fit = !draw->residual.planes || draw->residual.levels;
+    for (uint32_t k = 0; k < draw->channels; k++) {
+        for (uint32_t t = 0; t < draw->terms; t++)
+            fit &= !draw->term[t].wide && draw->term[t].channel[k].product.shift > 0;
+        fit &= !draw->residual.planes || draw->residual.channel[k].product.shift > 0;
+    }
+    return fit;
+}
 
 static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
 {
@@ -231,13 +243,10 @@ static void draw(const struct pbit_bit_draw *draw, uint8_t *plane)
         {theta_of_z, theta_of_one, theta_of_two, theta_of_residual, theta_of_one_and_residual},
         {linear_of_z, linear_of_one, linear_of_two, linear_of_residual, linear_of_one_and_residual},
         {linear_of_z, bits_of_one, bits_of_two, bits_of_residual, bits_of_one_and_residual},
-        {rounded_of_z, levels_of_one, levels_of_two, rounded_of_residual, levels_of_one_and_residual},
+        {rounded_of_z, levels_of_one, levels_of_two, levels_of_residual, levels_of_one_and_residual},
         {rounded_of_z, rounded_of_one, rounded_of_two, rounded_of_residual, rounded_of_one_and_residual},
         {theta_of_z, pieces_of_one, pieces_of_two, pieces_of_residual, pieces_of_one_and_residual}};
-    int wide = 0;
-    for (uint32_t t = 0; t < draw->terms; t++)
-        wide |= draw->term[t].wide;
-    int way = draw->levels                                        ? (wide ? LEVELS : ROUNDED)
+    int way = draw->levels ? (all_products_fit(draw) ? ROUNDED : LEVELS)
               : draw->limits && draw->limits->reach <= MOST_REACH ? PIECES
               : draw->pieces                                      ? THETA
               : draw->words                                       ? BITS

@@ -75,6 +75,14 @@ struct pbit_bit_words {
     uint32_t shift; ///< 1..7
 };
 
+/// RS(n * M, s) of numbers n of 16 bits in 32: (n * (high * 2^16 + low) / 2^16 + half) >> shift, rounded
+/// down.
+struct pbit_bit_product {
+    int16_t low, high;
+    int32_t half;
+    uint32_t shift; ///< 1..30; 0: that is not enough
+};
+
 /// An output channel of a CONV: z is about scale * sum + offset, and off by `margin` at most. The sum counts
 /// from `least`, up to `reach`; of a residual it is what is left of the plane's byte.
 struct pbit_bit_channel {
@@ -83,6 +91,7 @@ struct pbit_bit_channel {
     int32_t least, multiplier, bias; ///< least: of the sum, that of the negative weights
     int32_t weight;                  ///< of a residual
     uint32_t reach;
+    struct pbit_bit_product product; ///< of a residual's levels, its weight is in it
 };
 
 /// z = RS((sum + least) * multiplier, shift) + bias.

@@ -221,10 +221,11 @@ INLINE void pool_pairs(const struct pbit_bit_pool *pool, uint16_t *out)
 #define MULTIPLY_HIGH_U16 _mm256_mulhi_epu16
 #define MULTIPLY_HIGH_S16 _mm256_mulhi_epi16
 #define MULTIPLY_ROUND_S16 _mm256_mulhrs_epi16
-#define MULTIPLY_32 _mm256_mullo_epi32
-#define MIN_32 _mm256_min_epi32
+#define UNPACK_LOW_16 _mm256_unpacklo_epi16
+#define UNPACK_HIGH_16 _mm256_unpackhi_epi16
+#define PACK_32 _mm256_packs_epi32
 #define RIGHT_BY_32 _mm256_srav_epi32
-#define LOGICAL_RIGHT_BY_32 _mm256_srlv_epi32
+#define ADD_PRODUCTS_OF_PAIRS(sum, a, b) ADD_32(sum, _mm256_madd_epi16(a, b))
 
 typedef __m256i WORD_MASK;
 #define ALL_WORDS _mm256_set1_epi16(-1)

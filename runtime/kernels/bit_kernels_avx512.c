@@ -8,7 +8,7 @@
 #ifdef __x86_64__
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,fma")))
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,fma")))
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 enum {
@@ -238,10 +238,11 @@ INLINE void pool_pairs(const struct pbit_bit_pool *pool, uint16_t *out)
 #define MULTIPLY_HIGH_U16 _mm512_mulhi_epu16
 #define MULTIPLY_HIGH_S16 _mm512_mulhi_epi16
 #define MULTIPLY_ROUND_S16 _mm512_mulhrs_epi16
-#define MULTIPLY_32 _mm512_mullo_epi32
-#define MIN_32 _mm512_min_epi32
+#define UNPACK_LOW_16 _mm512_unpacklo_epi16
+#define UNPACK_HIGH_16 _mm512_unpackhi_epi16
+#define PACK_32 _mm512_packs_epi32
 #define RIGHT_BY_32 _mm512_srav_epi32
-#define LOGICAL_RIGHT_BY_32 _mm512_srlv_epi32
+#define ADD_PRODUCTS_OF_PAIRS _mm512_dpwssd_epi32
 
 typedef __mmask32 WORD_MASK;
 #define ALL_WORDS UINT32_MAX

@@ -1,10 +1,10 @@
 // NEURONs on bits whose sums have 16 bits, which is all but those with factors: p-bits with linear
 // probabilities in 16 bits, levels in 32. Included by bit_tiles.h; beside what that needs, the file of a kind
 // of processor defines WORDS, the lanes of 16 bits; SET_16, SUBTRACT_U16 and SUBTRACT_S16 with saturation,
-// MIN_U16, MULTIPLY_16, MULTIPLY_HIGH_U16, MULTIPLY_HIGH_S16, MULTIPLY_ROUND_S16; MULTIPLY_32, MIN_32,
-// RIGHT_BY_32 and LOGICAL_RIGHT_BY_32 by lanes; WORD_MASK with above(a, b), mark_bits(plane, ones, bit) and
-// list_unclear(maybe, ones); COLUMNS as of bit_limits.h; join_words(low, high), of 32-bit lanes with
-// saturation; store_levels(words, to).
+// MIN_U16, MULTIPLY_16, MULTIPLY_HIGH_U16, MULTIPLY_HIGH_S16, MULTIPLY_ROUND_S16; UNPACK_LOW_16,
+// UNPACK_HIGH_16 and PACK_32 within 128 bits; ADD_PRODUCTS_OF_PAIRS; RIGHT_BY_32 by lanes; WORD_MASK with
+// above(a, b), mark_bits(plane, ones, bit) and list_unclear(maybe, ones); COLUMNS as of bit_limits.h;
+// join_words(low, high), of 32-bit lanes with saturation; store_levels(words, to).
 
 /// A term in registers, see struct pbit_bit_word.
 struct word {
@@ -122,71 +122,44 @@ INLINE void draw_words(const int terms, const int residual, const struct pbit_bi
     }
 }
 
-/// RS of FORMAT.md of products with numbers n of 16 bits. n * multiplier + constant, with the 0.5 in it, is
-/// (n * high + high_constant) * 2^middle + n * low + low_constant, where the second part has 32 bits; the
-/// first one has them with what the second carries (engine_bits_plan.c).
+/// A term of levels in registers, see struct pbit_bit_product.
 struct product {
-    VECTOR low, low_constant, high, high_constant, middle, shift;
+    VECTOR least, low, high, half, shift;
 };
 
-INLINE struct product split_product(int64_t multiplier, int32_t least, uint32_t shift)
+INLINE struct product load_product(const struct pbit_bit_channel *channel)
 {
-    uint32_t middle = shift < 16 ? shift : 16;
-    int64_t constant = least * multiplier + ((int64_t)1 << shift >> 1), below = ((int64_t)1 << middle) - 1;
-    return (struct product){set_integer((int)(multiplier & below)),
-                            set_integer((int)(constant & below)),
-                            set_integer((int)(multiplier >> middle)),
-                            set_integer((int)(constant >> middle)),
-                            set_integer((int)middle),
-                            set_integer((int)(shift - middle))};
+    const struct pbit_bit_product *product = &channel->product;
+    return (struct product){SET_16(channel->least), SET_16(product->low),
+                            set_integer(product->high | 1 << 16), set_integer(product->half),
+                            set_integer((int)product->shift)};
 }
 
-INLINE VECTOR multiply_exactly(const struct product *by, VECTOR number)
+/// Adds the products to z, of which the halves of each 128 bits lie apart.
+INLINE void add_products(const struct product *by, VECTOR numbers, VECTOR z[2])
 {
-    VECTOR low = ADD_32(MULTIPLY_32(number, by->low), by->low_constant),
-           high = ADD_32(MULTIPLY_32(number, by->high), by->high_constant);
-    return RIGHT_BY_32(ADD_32(high, LOGICAL_RIGHT_BY_32(low, by->middle)), by->shift);
-}
-
-/// The same of a residual's levels, all whose products are positive and have 32 bits.
-struct level_product {
-    VECTOR mask, most, multiplier, half, shift;
-};
-
-INLINE struct level_product load_level_product(const int there, const struct pbit_bit_residual *residual,
-                                               uint32_t k)
-{
-    if (!there)
-        return (struct level_product){.mask = VECTOR_ZERO()};
-    const struct pbit_bit_channel *channel = &residual->channel[k];
-    return (struct level_product){set_integer(residual->levels ? PBIT_BYTE_LEVELS : 1 << k),
-                                  set_integer(residual->levels ? PBIT_BYTE_LEVELS : 1),
-                                  set_integer(channel->multiplier * channel->weight),
-                                  set_integer((int)(1u << residual->shift >> 1)),
-                                  set_integer((int)residual->shift)};
-}
-
-INLINE VECTOR multiply_level(const struct level_product *by, VECTOR byte)
-{
-    VECTOR level = MIN_32(AND(byte, by->mask), by->most);
-    return LOGICAL_RIGHT_BY_32(ADD_32(MULTIPLY_32(level, by->multiplier), by->half), by->shift);
+    VECTOR carried = MULTIPLY_HIGH_S16(numbers, by->low);
+    VECTOR lower = ADD_PRODUCTS_OF_PAIRS(by->half, UNPACK_LOW_16(numbers, carried), by->high),
+           upper = ADD_PRODUCTS_OF_PAIRS(by->half, UNPACK_HIGH_16(numbers, carried), by->high);
+    z[0] = ADD_32(z[0], RIGHT_BY_32(lower, by->shift));
+    z[1] = ADD_32(z[1], RIGHT_BY_32(upper, by->shift));
 }
 
 /// (255 * z + 32768) >> 16 is (255 * (z - 32768) >> 16) + 128.
 INLINE void write_words(const int terms, const int residual, const struct pbit_bit_draw *draw, uint32_t k,
                         uint8_t *plane)
 {
-    struct product term[PBIT_BIT_TERMS];
+    struct product term[PBIT_BIT_TERMS], last = {.low = VECTOR_ZERO()};
     int32_t bias = -32768;
     UNROLL for (int t = 0; t < terms; t++)
     {
-        const struct pbit_bit_channel *channel = &draw->term[t].channel[k];
-        term[t] = split_product(channel->multiplier, channel->least, draw->term[t].shift);
-        bias += channel->bias;
+        term[t] = load_product(&draw->term[t].channel[k]);
+        bias += draw->term[t].channel[k].bias;
     }
-    if (residual)
+    if (residual) {
+        last = load_product(&draw->residual.channel[k]);
         bias += draw->residual.channel[k].bias;
-    const struct level_product last = load_level_product(residual, &draw->residual, k);
+    }
     const VECTOR start = set_integer(bias);
     const size_t count = draw->count;
     for (size_t instance = 0; instance < draw->instances; instance++, plane += count) {
@@ -196,21 +169,20 @@ INLINE void write_words(const int terms, const int residual, const struct pbit_b
             continue;
         }
         for (size_t i = 0; i < count; i += WORDS) {
-            VECTOR z[2];
-            UNROLL for (size_t half = 0; half < 2; half++)
-            {
-                size_t at = i + half * LANES;
-                z[half] = start;
-                if (terms == 0 && !residual)
-                    z[half] = ADD_32(start, clamp(load_integers(draw->z + k * draw->stride + at)));
-                UNROLL for (int t = 0; t < terms; t++) z[half] =
-                    ADD_32(z[half], multiply_exactly(&term[t], load_words(numbers.sums[t] + at)));
-                if (residual)
-                    z[half] = ADD_32(z[half], multiply_level(&last, WIDEN_32(numbers.residual + at)));
+            VECTOR z[2] = {start, start}, words;
+            UNROLL for (int t = 0; t < terms; t++)
+                add_products(&term[t], ADD_16(VECTOR_LOAD(numbers.sums[t] + i), term[t].least), z);
+            if (residual)
+                add_products(&last, WIDEN_16(numbers.residual + i), z);
+            if (terms == 0 && !residual) {
+                const int32_t *in = draw->z + k * draw->stride + i;
+                words = join_words(ADD_32(start, clamp(load_integers(in))),
+                                   ADD_32(start, clamp(load_integers(in + LANES))));
+            } else {
+                words = PACK_32(z[0], z[1]);
             }
-            VECTOR levels = ADD_16(MULTIPLY_HIGH_S16(join_words(z[0], z[1]), SET_16(255)), SET_16(128));
             uint8_t few[WORDS], *to = count - i < WORDS ? few : plane + i;
-            store_levels(levels, to);
+            store_levels(ADD_16(MULTIPLY_HIGH_S16(words, SET_16(255)), SET_16(128)), to);
             if (count - i < WORDS)
                 memcpy(plane + i, few, count - i);
         }

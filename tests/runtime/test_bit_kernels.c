@@ -193,6 +193,8 @@ static void pick_term(struct test_random *random, struct drawn *drawn, uint32_t 
         channel->offset = (float)(channel->bias + channel->least * channel->step);
         channel->margin = 1; // a rounding of 0.5, and floats
         channel->reach = 500;
+        if (!wide)
+            channel->product = pbit_bit_describe_product(channel->multiplier, 10, channel->least, 500);
     }
 }
 
@@ -207,6 +209,8 @@ static void pick_residual(struct test_random *random, struct drawn *drawn)
         channel->reach = levels ? 255 : 1u << k;
         channel->multiplier = (int32_t)random_range(random, 0, 900);
         channel->bias = 100;
+        if (levels)
+            channel->product = pbit_bit_describe_product(channel->multiplier * 7, 4, 0, 255);
         channel->step = channel->multiplier * channel->weight / 16.0 / (levels ? 1 : 1 << k);
         channel->scale = (float)channel->step;
         channel->offset = 100;
@@ -302,12 +306,13 @@ START_TEST(bits_and_levels_are_the_exact_ones)
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {5};
     static struct drawn drawn;
-    int in_words = 0, in_limits = 0;
+    int in_words = 0, in_limits = 0, products = 0;
     for (int shape = 0; kernels && shape < 4 * SHAPES; shape++) {
         const struct pbit_bit_draw *draw = &drawn.draw;
         memset(&drawn, 0, sizeof(drawn));
         fill_draw(&random, kernels, &drawn);
         in_words += draw->words && !draw->levels;
+        products += draw->levels && draw->residual.planes && draw->residual.channel->product.shift;
         in_limits += draw->limits && draw->z && !draw->levels && draw->instances > 2;
         kernels->draw(draw, drawn.planes);
         for (size_t i = 0; i < draw->instances * draw->count; i++) {
@@ -324,7 +329,7 @@ START_TEST(bits_and_levels_are_the_exact_ones)
         if (draw->instances * draw->count < STRIDE)
             ck_assert_int_eq(drawn.planes[draw->instances * draw->count], 0);
     }
-    ck_assert(!kernels || in_words > SHAPES / 4);
+    ck_assert(!kernels || (in_words > SHAPES / 4 && products > SHAPES / 16));
     ck_assert(!kernels || in_limits > 3);
 }
 END_TEST
