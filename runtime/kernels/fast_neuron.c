@@ -210,31 +210,31 @@ static void draw_lines(const struct pbit_fast_neuron *tables, const struct pbit_
 }
 
 #ifdef __AVX512BW__
-/// v' of FORMAT.md in 16 bits: (v * multiplier >> 16) + (v & kept) + constant.
+/// v' of FORMAT.md in 16 bits is `constant` more than (v * rho >> 8).
 struct offsets {
-    __m512i multiplier, kept, constant;
+    __m512i multiplier, constant;
+    __mmask32 multiplied; ///< rho is not 1
 };
 
 static struct offsets prepare_offsets(uint32_t rho)
 {
-    int whole = rho == 256;
-    return (struct offsets){_mm512_set1_epi16((short)(whole ? 0 : rho << 8)),
-                            _mm512_set1_epi16(whole ? -1 : 0), _mm512_set1_epi16((short)(128 * (256 - rho)))};
+    return (struct offsets){_mm512_set1_epi16((short)(rho << 8)),
+                            _mm512_set1_epi16((short)(128 * (256 - rho))), rho == 256 ? 0 : UINT32_MAX};
 }
 
+/// v' less the constant.
 static inline __m512i find_offsets(const struct offsets *offsets, __m512i v)
 {
-    return _mm512_add_epi16(
-        _mm512_add_epi16(_mm512_mulhi_epu16(v, offsets->multiplier), _mm512_and_si512(v, offsets->kept)),
-        offsets->constant);
+    return _mm512_mask_mulhi_epu16(v, offsets->multiplied, v, offsets->multiplier);
 }
 
-/// What P is at least and at most, 16 bits each.
+/// What P is at least and at most, 16 bits each, less the constant of offsets.
 struct bounds {
     __m512i least, most;
 };
 
-static inline struct bounds find_bounds(const struct pbit_neuron_pieces *pieces, const int32_t z[BLOCK])
+static inline struct bounds find_bounds(const struct pbit_neuron_pieces *pieces,
+                                        const struct offsets *offsets, const int32_t z[BLOCK])
 {
     __m512i origin = _mm512_set1_epi32(pieces->origin), half[VECTORS];
     __m128i shift = _mm_cvtsi32_si128((int)pieces->shift);
@@ -251,7 +251,9 @@ static inline struct bounds find_bounds(const struct pbit_neuron_pieces *pieces,
         found[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(tables[i]), piece,
                                              _mm512_loadu_si512(tables[i] + PBIT_NEURON_PIECES / 2));
     __m512i about = _mm512_add_epi16(found[0], _mm512_mulhi_epu16(found[1], _mm512_slli_epi16(q, 6)));
-    return (struct bounds){_mm512_subs_epu16(about, found[2]), _mm512_adds_epu16(about, found[2])};
+    return (struct bounds){_mm512_subs_epu16(_mm512_subs_epu16(about, found[2]), offsets->constant),
+                           _mm512_subs_epu16(_mm512_adds_epu16(about, found[2]),
+                                             offsets->constant)}; // 0 may be unclear for nothing
 }
 
 /// The `unclear` ones of a block.
@@ -275,21 +277,22 @@ static inline uint32_t compare_linear(const int32_t z[BLOCK], __m512i offsets)
            (uint32_t)_mm512_cmplt_epi32_mask(high, _mm512_loadu_si512(z + VECTOR_LANES)) << VECTOR_LANES;
 }
 
-/// The same for z that several passes have in common: up to which v' p-bits are 1, if they ever are.
+/// The same for z that several passes have in common: up to which offsets p-bits are 1, if they ever are.
 struct linear_bounds {
     __m512i last;
-    uint32_t positive;
+    uint32_t ever;
 };
 
-static inline struct linear_bounds find_linear_bounds(const int32_t z[BLOCK])
+static inline struct linear_bounds find_linear_bounds(const struct offsets *offsets, const int32_t z[BLOCK])
 {
     __m512i low = _mm512_loadu_si512(z), high = _mm512_loadu_si512(z + VECTOR_LANES),
-            one = _mm512_set1_epi32(1);
-    __m256i first = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(low, one)),
-            second = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(high, one));
+            least = _mm512_add_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(offsets->constant)),
+                                     _mm512_set1_epi32(1));
+    __m256i first = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(low, least)),
+            second = _mm512_cvtusepi32_epi16(_mm512_sub_epi32(high, least));
     return (struct linear_bounds){_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1),
-                                  _mm512_cmpge_epi32_mask(low, one) |
-                                      (uint32_t)_mm512_cmpge_epi32_mask(high, one) << VECTOR_LANES};
+                                  _mm512_cmpge_epi32_mask(low, least) |
+                                      (uint32_t)_mm512_cmpge_epi32_mask(high, least) << VECTOR_LANES};
 }
 
 /// Whole blocks of stratified neurons that are one p-bit each.
@@ -305,19 +308,18 @@ static inline __attribute__((always_inline)) void draw_bits(const struct pbit_fa
         struct linear_bounds linear_bounds = {random, 0};
         uint32_t unclear[PASSES], any = 0;
         if (linear && shared)
-            linear_bounds = find_linear_bounds(run.in + first);
+            linear_bounds = find_linear_bounds(&offsets, run.in + first);
         for (uint32_t pass = 0; pass < run.passes; pass++) {
             const int32_t *z = run.in + pass * run.in_stride + first;
             __m512i order = _mm512_set1_epi16((short)run.order[pass]),
                     offset = find_offsets(&offsets, _mm512_xor_si512(random, order));
             __mmask32 ones;
             if (linear) {
-                ones = shared
-                           ? _mm512_mask_cmple_epu16_mask(linear_bounds.positive, offset, linear_bounds.last)
-                           : compare_linear(z, offset);
+                ones = shared ? _mm512_mask_cmple_epu16_mask(linear_bounds.ever, offset, linear_bounds.last)
+                              : compare_linear(z, _mm512_add_epi16(offset, offsets.constant));
             } else {
                 if (pass == 0 || !shared)
-                    bounds = find_bounds(tables->pieces, z);
+                    bounds = find_bounds(tables->pieces, &offsets, z);
                 ones = _mm512_cmplt_epu16_mask(offset, bounds.least);
                 unclear[pass] = _mm512_mask_cmple_epu16_mask(~ones, offset, bounds.most);
                 any |= unclear[pass];
