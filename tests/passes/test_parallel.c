@@ -1,9 +1,13 @@
 // pbitc_parallel_for: every index once, on a pool that outlives calls, nests and survives fork().
+// pbitc_parallel_stages: every piece once, none before the stage before; workers that are away are not waited
+// for again and again.
+#include "passes/clock.h"
 #include "passes/operators/operator_support.h"
 #include "tests/run_suite.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 enum { THREADS = 5, MOST = 200 };
 
@@ -68,6 +72,66 @@ START_TEST(calls_nest)
 }
 END_TEST
 
+enum { STAGES = 7, PIECES = 3 };
+
+struct pieces {
+    _Atomic int done[STAGES]; ///< bits of pieces
+    _Atomic int mistakes;
+};
+
+static void do_piece(void *state, uint32_t stage, uint32_t piece)
+{
+    struct pieces *pieces = state;
+    int all = (1 << PIECES) - 1, mine = piece == PBITC_WHOLE ? all : 1 << piece;
+    bool begun = (atomic_fetch_or(&pieces->done[stage], mine) & mine) != 0;
+    bool early = stage > 0 && atomic_load(&pieces->done[stage - 1]) != all;
+    atomic_fetch_add(&pieces->mistakes, begun || early);
+}
+
+START_TEST(every_piece_is_worked_on_once_and_in_its_stage)
+{
+    for (int i = 0; i < 3000; i++) {
+        struct pieces pieces = {.mistakes = 0};
+        pbitc_parallel_stages(1, STAGES, PIECES, do_piece, &pieces);
+        ck_assert_int_eq(pieces.mistakes, 0);
+        for (int stage = 0; stage < STAGES; stage++)
+            ck_assert_int_eq(pieces.done[stage], (1 << PIECES) - 1);
+    }
+}
+END_TEST
+
+struct absence {
+    pthread_t caller;
+    int calls; ///< of the worker's piece by another thread
+};
+
+static void spend(double seconds)
+{
+    for (double start = pbitc_clock_seconds(); pbitc_clock_seconds() - start < seconds;)
+        ;
+}
+
+/// Shared it takes a fifth of the time, but for every 40th call, in which the worker is away for long.
+static void be_away(void *state, uint32_t stage, uint32_t piece)
+{
+    struct absence *absence = state;
+    const struct timespec long_time = {.tv_nsec = 20 * 1000 * 1000};
+    (void)stage;
+    spend(piece == PBITC_WHOLE ? 5e-5 : 1e-5);
+    if (piece == 1 && !pthread_equal(pthread_self(), absence->caller) && ++absence->calls % 40 == 0)
+        nanosleep(&long_time, NULL);
+}
+
+START_TEST(workers_that_are_often_away_are_done_without)
+{
+    enum { CALLS = 8000, MOST_AWAY = 20 };
+    struct absence absence = {.caller = pthread_self()};
+    for (int i = 0; i < CALLS; i++)
+        pbitc_parallel_stages(2, 1, 2, be_away, &absence);
+    ck_assert_int_lt(absence.calls, 40 * MOST_AWAY); // sharing all would be 200 times
+}
+END_TEST
+
 static void meet(void *state, int64_t index, int worker)
 {
     (void)index, (void)worker;
@@ -92,6 +156,8 @@ int main(void)
     tcase_add_test(tests, every_index_is_worked_on_once);
     tcase_add_test(tests, the_pool_serves_again_and_again);
     tcase_add_test(tests, calls_nest);
+    tcase_add_test(tests, every_piece_is_worked_on_once_and_in_its_stage);
+    tcase_add_test(tests, workers_that_are_often_away_are_done_without);
     suite_add_tcase(suite, tests);
     return run_suite(suite);
 }
