@@ -17,9 +17,11 @@ typedef __m512i VECTOR;
 
 INLINE VECTOR broadcast_word(const uint8_t *bytes)
 {
-    int32_t word;
-    __builtin_memcpy(&word, bytes, sizeof(word));
-    return _mm512_set1_epi32(word);
+    __m512i words;
+    __asm__("vpbroadcastd %1, %0"
+            : "=v"(words)
+            : "m"(*(const char(*)[4])bytes)); // gcc 12 goes round by integers
+    return words;
 }
 
 INLINE VECTOR add_products(const int wide, VECTOR sum, VECTOR levels, VECTOR weights)
@@ -68,6 +70,9 @@ POOLED_TILE(pooled_eight_by_two, 8, 2, 0)
 POOLED_TILE(pooled_four_by_two, 4, 2, 0)
 POOLED_TILE(pooled_eight_by_one, 8, 1, 0)
 POOLED_TILE(pooled_four_by_one, 4, 1, 0)
+DEFINE_TILE(pooled_sixteen_bytes, 16, 1, 0, 0, POOLED_BYTES)
+DEFINE_TILE(pooled_eight_bytes, 8, 1, 0, 0, POOLED_BYTES)
+DEFINE_TILE(pooled_four_bytes, 4, 1, 0, 0, POOLED_BYTES)
 
 static tile_table tiles = {
     {{{8, eight_by_one}, {4, four_by_one}, {1, one_by_one}},
@@ -77,10 +82,16 @@ static tile_table tiles = {
 };
 static tile_table pooled_tiles = {{{{2, pooled_eight_by_one}, {1, pooled_four_by_one}},
                                    {{2, pooled_eight_by_two}, {1, pooled_four_by_two}}}};
+static tile_table pooled_byte_tiles = {
+    {{{4, pooled_sixteen_bytes}, {2, pooled_eight_bytes}, {1, pooled_four_bytes}},
+     {{2, pooled_eight_by_two}, {1, pooled_four_by_two}}}};
 
 void pbit_packed_conv_avx512(const struct pbit_packed_conv *conv, const int32_t *multipliers, uint32_t shift,
                              uint32_t outputs, const struct pbit_pixels *pixels)
 {
-    convolve_tiles(pixels->line ? pooled_tiles : tiles, conv, multipliers, shift, outputs, pixels);
+    convolve_tiles(!pixels->line            ? tiles
+                   : pixels->in_stride == 1 ? pooled_byte_tiles
+                                            : pooled_tiles,
+                   conv, multipliers, shift, outputs, pixels);
 }
 #endif

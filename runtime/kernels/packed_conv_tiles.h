@@ -8,11 +8,15 @@
 
 enum { ACCUMULATORS = 16, CHAINS = 4 };
 
+/// Of pixels of a byte, all but the lines' distance is known when this is compiled.
+enum { POOLED = 1, POOLED_BYTES = 2 };
+
 /// From the first pixel of a tile to its p-th. Pooled: every four are the corners of a window.
 INLINE size_t offset_of(const int pooled, const struct pbit_pixels *at, int p)
 {
-    return pooled ? (size_t)(p / 4 * 2 + p % 2) * at->in_stride + (size_t)(p / 2 % 2) * at->line
-                  : (size_t)p * at->in_stride;
+    size_t stride = pooled == POOLED_BYTES ? 1 : at->in_stride;
+    return pooled ? (size_t)(p / 4 * 2 + p % 2) * stride + (size_t)(p / 2 % 2) * at->line
+                  : (size_t)p * stride;
 }
 
 /// Four levels of each pixel.
@@ -122,7 +126,7 @@ INLINE void tile(const int pixels, const int vectors, const int factored, const 
              at, first);                                                                                     \
     }
 #define TILE(name, pixels, vectors, factored, wide) DEFINE_TILE(name, pixels, vectors, factored, wide, 0)
-#define POOLED_TILE(name, pixels, vectors, wide) DEFINE_TILE(name, pixels, vectors, 0, wide, 1)
+#define POOLED_TILE(name, pixels, vectors, wide) DEFINE_TILE(name, pixels, vectors, 0, wide, POOLED)
 
 /// A tile and its pixels of output.
 struct sized_tile {
