@@ -88,7 +88,7 @@ static void describe_operation(const struct pbit_model *model, uint32_t index,
 
 /// Scratch memory of a NEURON: the random numbers of an image. Of a CONV: the padded inputs of a block of
 /// dense layers, or of one image, and the multipliers; of the scalar kernel, a row of weights.
-static size_t scratch_of(const struct pbit_engine_operation *operation)
+static size_t scratch_of(const struct pbit_engine_operation *operation, uint32_t instances)
 {
     if (operation->operation.kind == PBIT_OPERATION_NEURON)
         return operation->packed ? PBIT_NEURON_SCRATCH : 0;
@@ -102,7 +102,7 @@ static size_t scratch_of(const struct pbit_engine_operation *operation)
         return (size_t)pbit_operation_fan_in(&operation->operation, operation->input.channels) *
                sizeof(int16_t);
     size_t bytes = PBIT_ENGINE_INSTANCES * pbit_engine_round_up(padded),
-           listed = pbit_dense_scratch(&operation->dense);
+           listed = pbit_dense_scratch(&operation->dense, instances);
     return operation->conv.channels * sizeof(int32_t) + (bytes > listed ? bytes : listed);
 }
 
@@ -153,6 +153,18 @@ static void fuse_neurons(const struct pbit_engine *engine)
     }
 }
 
+/// Many instances that stay in cache hide what their operations wait for. Layers on bits have planes for
+/// PBIT_ENGINE_INSTANCES.
+static uint32_t count_instances(const struct pbit_model *model, const struct pbit_bit_plan *plan)
+{
+    enum { SMALL = 1 << 13 };
+    for (uint32_t i = 0; i < plan->operations; i++)
+        if (plan->entry[i].stage)
+            return PBIT_ENGINE_INSTANCES;
+    return pbit_header_field(model, PBIT_HEADER_WORKSPACE) <= SMALL ? PBIT_ENGINE_SMALL_INSTANCES
+                                                                    : PBIT_ENGINE_INSTANCES;
+}
+
 /// Builds the engine in `memory`, or counts its bytes.
 static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu cpu,
                                  struct pbit_engine_memory *memory)
@@ -161,6 +173,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
     const struct pbit_bit_kernels *bits = bit_kernels(kernels);
     struct pbit_bit_plan plan;
     pbit_bit_plan_make(model, bits ? bits->group : 0, &plan);
+    uint32_t instances = count_instances(model, &plan);
     struct pbit_engine *engine = pbit_engine_take(memory, sizeof(*engine));
     struct pbit_engine_operation *operations =
         pbit_engine_take(memory, model->operation_count * sizeof(*operations));
@@ -174,7 +187,8 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
         if (kernels->lanes && operation->operation.kind == PBIT_OPERATION_NEURON)
             pbit_pack_neuron(memory, model, operation);
         pbit_pack_bits(memory, model, bits, &plan, i, operation);
-        scratch = scratch_of(operation) > scratch ? scratch_of(operation) : scratch;
+        size_t own = scratch_of(operation, instances);
+        scratch = own > scratch ? own : scratch;
     }
     if (!memory->base)
         return NULL;
@@ -187,6 +201,7 @@ static struct pbit_engine *build(const struct pbit_model *model, enum pbit_cpu c
                                    .operations = operations,
                                    .tensor_random = tensor_random,
                                    .scratch_bytes = pbit_engine_round_up(scratch),
+                                   .instances = instances,
                                    .tensors_bytes =
                                        pbit_engine_round_up(pbit_header_field(model, PBIT_HEADER_WORKSPACE))};
     fuse_pools(engine);
@@ -228,9 +243,11 @@ static size_t images_at_once(size_t images)
     return images < PBIT_ENGINE_INSTANCES ? images : PBIT_ENGINE_INSTANCES;
 }
 
-static uint32_t passes_at_once(size_t images)
+/// Several only when all images do.
+static uint32_t passes_at_once(const struct pbit_engine *engine, size_t images)
 {
-    return (uint32_t)(PBIT_ENGINE_INSTANCES / images_at_once(images));
+    size_t passes = images > PBIT_ENGINE_INSTANCES ? 1 : engine->instances / images;
+    return (uint32_t)(passes < PBIT_ENGINE_INSTANCES ? passes : PBIT_ENGINE_INSTANCES);
 }
 
 static size_t stages_bytes(const struct pbit_engine *engine)
@@ -243,7 +260,7 @@ size_t pbit_engine_workspace_bytes(const struct pbit_engine *engine, size_t imag
 {
     images += images == 0;
     threads += threads == 0;
-    size_t instances = images + PBIT_ENGINE_INSTANCES;
+    size_t instances = images + engine->instances;
     return instances * engine->tensors_bytes + threads * engine->scratch_bytes + engine->bits_bytes +
            stages_bytes(engine) + 3 * PBIT_ENGINE_ALIGNMENT;
 }
@@ -343,7 +360,7 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, const st
 static enum pbit_status run_passes(struct pbit_block *whole, const struct pbit_block *fixed, uint32_t samples,
                                    int64_t *const *sums)
 {
-    uint32_t at_once = whole->options->observe ? 1 : passes_at_once(whole->images);
+    uint32_t at_once = whole->options->observe ? 1 : passes_at_once(whole->engine, whole->images);
     enum pbit_status status = PBIT_OK;
     for (uint32_t done = 0; status == PBIT_OK && done < samples; done += whole->passes) {
         whole->first_pass = whole->options->first_sample + done;
@@ -372,8 +389,10 @@ static enum pbit_status run_all(const struct pbit_block *whole, uint32_t samples
 {
     enum { SMALL = 1 << 15 };
     uint32_t outputs = whole->engine->model.output_count;
-    size_t few = PBIT_ENGINE_INSTANCES / (samples < PBIT_ENGINE_INSTANCES ? samples : PBIT_ENGINE_INSTANCES),
-           ahead = whole->engine->tensors_bytes <= SMALL ? PBIT_ENGINE_INSTANCES : few;
+    size_t few = PBIT_ENGINE_INSTANCES, passes = samples < few ? samples : few;
+    while (few > 1 && few * passes > whole->engine->instances)
+        few /= 2;
+    size_t ahead = whole->engine->tensors_bytes <= SMALL ? PBIT_ENGINE_INSTANCES : few;
     enum pbit_status status = PBIT_OK;
     for (size_t first = 0; status == PBIT_OK && first < whole->images; first += few) {
         struct pbit_block some = skip_images(whole, first);
@@ -405,7 +424,7 @@ enum pbit_status pbit_engine_run(const struct pbit_engine *engine, const struct 
         return PBIT_ERROR_WORKSPACE;
     uint8_t *fixed = workspace;
     uint8_t *random = fixed + images * engine->tensors_bytes;
-    uint8_t *scratch = random + PBIT_ENGINE_INSTANCES * engine->tensors_bytes +
+    uint8_t *scratch = random + engine->instances * engine->tensors_bytes +
                        PBIT_ENGINE_ALIGNMENT; // kernels read a little beyond a tensor
     uint8_t *stages = scratch + (options->threads > 1 ? options->threads : 1) * engine->scratch_bytes;
     struct pbit_block whole = {.engine = engine,

@@ -8,9 +8,10 @@
 
 enum {
     PBIT_ENGINE_ALIGNMENT = 64,
-    PBIT_ENGINE_INSTANCES = 8,     ///< images x passes at a time, about
-    PBIT_NEURON_SCRATCH = 1 << 13, ///< bytes for random numbers of neurons
-    PBIT_ENGINE_PHASES = 2,        ///< of an operation, at most
+    PBIT_ENGINE_INSTANCES = 8, ///< images x passes at a time, about; most images, and most passes, of a block
+    PBIT_ENGINE_SMALL_INSTANCES = 32, ///< images x passes where their tensors are small
+    PBIT_NEURON_SCRATCH = 1 << 13,    ///< bytes for random numbers of neurons
+    PBIT_ENGINE_PHASES = 2,           ///< of an operation, at most
     PBIT_JUMPS = 40,
 };
 #define PBIT_ENGINE_NONE UINT32_MAX
@@ -73,6 +74,7 @@ struct pbit_engine {
     uint8_t *tensor_random;                   ///< [tensor_count] it differs from pass to pass
     size_t scratch_bytes;                     ///< beyond the tensors, of each thread
     size_t tensors_bytes;                     ///< of one instance
+    uint32_t instances;                       ///< images x passes at a time
     size_t bits_bytes;                        ///< planes of the layers on bits
     uint32_t jump[PBIT_JUMPS][32];            ///< of pbit_lanes_skip
 };
@@ -186,7 +188,7 @@ int pbit_fill_thresholds(struct pbit_dense_thresholds *thresholds, const struct 
 /// Whether a dense layer and its NEURON are one in this block.
 int pbit_dense_draws(const struct pbit_block *block, const struct pbit_engine_operation *neuron);
 /// Scratch bytes of pbit_block_dense.
-size_t pbit_dense_scratch(const struct pbit_dense_rows *dense);
+size_t pbit_dense_scratch(const struct pbit_dense_rows *dense, uint32_t instances);
 /// Whether a CONV reads bits, and there are rows for them.
 int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation);
 /// Such a CONV in all instances.

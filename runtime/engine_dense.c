@@ -92,10 +92,9 @@ static size_t listed_bytes(void)
     return pbit_engine_round_up(PBIT_ENGINE_INSTANCES * sizeof(struct pbit_dense_listed));
 }
 
-size_t pbit_dense_scratch(const struct pbit_dense_rows *dense)
+size_t pbit_dense_scratch(const struct pbit_dense_rows *dense, uint32_t instances)
 {
-    return listed_bytes() + masks_bytes(dense) +
-           lists_length(dense, PBIT_ENGINE_INSTANCES) * sizeof(uint32_t);
+    return listed_bytes() + masks_bytes(dense) + lists_length(dense, instances) * sizeof(uint32_t);
 }
 
 int pbit_dense_is_on_bits(const struct pbit_block *block, const struct pbit_engine_operation *operation)
