@@ -17,9 +17,11 @@ enum {
 #ifdef __AVX512F__
     BYTES = 64,
     MOST_BLOCKS = 2,
+    SCALED = 16, ///< outputs at a time
 #else
     BYTES = 32,
     MOST_BLOCKS = 1,
+    SCALED = 8,
 #endif
     LANES = BYTES / 2, ///< outputs of a stretch of a quarter
     STEP = PBIT_DENSE_STEP,
@@ -243,13 +245,43 @@ static inline int scale_vectors(const struct scaling *scaling, size_t at, size_t
     }
     return 1;
 }
+#elif defined(__AVX2__)
+/// The same of 8 outputs.
+static inline int scale_vectors(const struct scaling *scaling, size_t at, size_t first, size_t count)
+{
+    __m128i right = _mm_cvtsi32_si128((int)scaling->shift),
+            left = _mm_cvtsi32_si128(32 - (int)scaling->shift);
+    __m256i low = _mm256_loadu_si256((const __m256i *)(scaling->constants + first)),
+            high = _mm256_loadu_si256((const __m256i *)(scaling->constants + first + 4)),
+            most = _mm256_set1_epi64x(1 << 30), least = _mm256_set1_epi64x(-(1 << 30)),
+            half = _mm256_set1_epi64x((int64_t)1 << (scaling->shift - 1));
+    __m256i outside =
+        _mm256_or_si256(_mm256_or_si256(_mm256_cmpgt_epi64(low, most), _mm256_cmpgt_epi64(least, low)),
+                        _mm256_or_si256(_mm256_cmpgt_epi64(high, most), _mm256_cmpgt_epi64(least, high)));
+    if (count < 8 || !_mm256_testz_si256(outside, outside))
+        return 0;
+    __m256i even = _mm256_permute4x64_epi64(_mm256_unpacklo_epi64(low, high), 0xD8),
+            odd = _mm256_permute4x64_epi64(_mm256_unpackhi_epi64(low, high), 0xD8),
+            multipliers = _mm256_loadu_si256((const __m256i *)(scaling->multipliers + first)),
+            odd_multipliers = _mm256_srli_epi64(multipliers, 32);
+    even = _mm256_add_epi64(_mm256_sll_epi64(even, right), half);
+    odd = _mm256_add_epi64(_mm256_sll_epi64(odd, right), half);
+    for (uint32_t pass = 0; pass < scaling->passes; pass++) {
+        __m256i sums = _mm256_cvtepi16_epi32(_mm_loadu_si128((const __m128i *)(scaling->sums[pass] + at)));
+        __m256i lower = _mm256_add_epi64(_mm256_mul_epi32(sums, multipliers), even),
+                upper = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(sums, 32), odd_multipliers), odd);
+        __m256i z = _mm256_blend_epi32(_mm256_srl_epi64(lower, right), _mm256_sll_epi64(upper, left), 0xAA);
+        _mm256_storeu_si256((__m256i *)(scaling->out + pass * scaling->out_stride + first), z);
+    }
+    return 1;
+}
 #endif
 
 static inline void scale(const struct scaling *scaling, size_t at, size_t first, size_t count)
 {
     for (size_t done = 0, some; done < count; done += some) {
-        some = count - done < 16 ? count - done : 16;
-#ifdef __AVX512F__
+        some = count - done < SCALED ? count - done : SCALED;
+#ifdef __AVX2__
         if (scaling->shift >= 16 && scaling->shift <= 32 &&
             scale_vectors(scaling, at + done, first + done, some))
             continue;
