@@ -50,6 +50,14 @@ static void clear(uint8_t *bytes, int64_t first, int64_t end)
         memset(bytes + first, 0, (size_t)(end - first));
 }
 
+/// Few columns of many rows.
+static void clear_columns(uint8_t *rows, int64_t first, int64_t end, int64_t count, int64_t pitch)
+{
+    for (int64_t x = first; x < end; x++)
+        for (int64_t y = 0; y < count; y++)
+            rows[y * pitch + x] = 0;
+}
+
 /// Rounded up; most strides are 1, and divisions take long.
 static int64_t divide(int64_t length, int64_t stride)
 {
@@ -82,10 +90,8 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
     copy_lines(&(struct lines){(size_t)(end_row - row), (size_t)(end - first), (size_t)(w->stride_y * width),
                                w->stride_x},
                in, out + row * columns + first, (size_t)columns);
-    for (int64_t y = row; y < end_row && (first > 0 || end < columns); y++) {
-        clear(out + y * columns, 0, first);
-        clear(out + y * columns, end, columns);
-    }
+    clear_columns(out + row * columns, 0, first, end_row - row, columns);
+    clear_columns(out + row * columns, end, columns, end_row - row, columns);
     clear(out, end_row * columns, (int64_t)rows->end * columns);
 }
 
