@@ -95,34 +95,40 @@ static void copy_rows(const struct pbit_engine_operation *conv, uint32_t phase, 
     clear(out, end_row * columns, (int64_t)rows->end * columns);
 }
 
-/// A plane of the input as a column of the window sees it, an instance. map: adds what its bits become.
-static void show_instance(const struct pbit_bit_viewing *viewing, uint32_t phase, uint32_t tap,
-                          const uint8_t *in, const uint8_t *map, uint8_t *out)
+/// A plane of the input as a column of the window sees it, where masks say what is inside: all instances.
+static void show_masked(const struct pbit_bit_viewing *viewing, uint32_t tap, const uint8_t *in,
+                        const uint8_t *map, uint8_t *out)
 {
     enum { ALIGNED = 64 }; // what lies beyond a mask is not there
     const struct pbit_engine_operation *conv = viewing->conv;
-    const struct pbit_bit_view *view = &conv->bits.view;
     const struct pbit_window *w = &conv->operation.window;
-    size_t pixels = (size_t)conv->input.height * conv->input.width, width = view->grid.width;
-    struct pbit_range columns = viewing->columns;
-    if (view->mask) {
-        size_t end = columns.end < pixels ? columns.end : pixels;
-        columns.first -= columns.first % ALIGNED;
-        if (columns.first < end)
-            viewing->kernels->show(in + columns.first + (int32_t)(tap * w->dilation_x) - (int32_t)w->pad_x,
-                                   view->mask + tap * pbit_bit_mask_stride(&conv->input) + columns.first, map,
-                                   end - columns.first, out + columns.first);
-        if (!map && end < columns.end)
-            memset(out + end, 0, columns.end - end);
-        return;
-    }
-    struct pbit_range rows = {columns.first / width, (columns.end + width - 1) / width};
-    copy_rows(conv, phase, tap, &rows, in, map ? viewing->rows : out);
+    size_t pixels = (size_t)conv->input.height * conv->input.width,
+           first = viewing->columns.first / ALIGNED * ALIGNED,
+           end = viewing->columns.end < pixels ? viewing->columns.end : pixels;
+    const struct pbit_bit_shown shown = {.mask = conv->bits.view.mask +
+                                                 tap * pbit_bit_mask_stride(&conv->input) + first,
+                                         .map = map,
+                                         .count = first < end ? end - first : 0,
+                                         .instances = viewing->instances.end - viewing->instances.first,
+                                         .in_pitch = pixels,
+                                         .out_pitch = viewing->columns.end - first};
+    viewing->kernels->show(&shown, in + first + (int32_t)(tap * w->dilation_x) - (int32_t)w->pad_x,
+                           out + first);
+}
+
+/// The same of an instance, row by row. map: adds what its bits become.
+static void show_rows(const struct pbit_bit_viewing *viewing, uint32_t phase, uint32_t tap, const uint8_t *in,
+                      const uint8_t *map, uint8_t *out)
+{
+    size_t width = viewing->conv->bits.view.grid.width;
+    struct pbit_range rows = {viewing->columns.first / width, (viewing->columns.end + width - 1) / width};
+    copy_rows(viewing->conv, phase, tap, &rows, in, map ? viewing->rows : out);
     if (!map)
         return;
+    const struct pbit_bit_shown shown = {
+        .map = map, .count = (rows.end - rows.first) * width, .instances = 1};
     memset(viewing->rows + rows.end * width, 0, PBIT_BIT_OVERRUN);
-    viewing->kernels->show(viewing->rows + rows.first * width, NULL, map, (rows.end - rows.first) * width,
-                           out + rows.first * width);
+    viewing->kernels->show(&shown, viewing->rows + rows.first * width, out + rows.first * width);
 }
 
 static void show_plane(const struct pbit_bit_viewing *viewing, uint32_t phase, uint32_t tap,
@@ -130,9 +136,11 @@ static void show_plane(const struct pbit_bit_viewing *viewing, uint32_t phase, u
 {
     const struct pbit_engine_operation *conv = viewing->conv;
     size_t pixels = (size_t)conv->input.height * conv->input.width,
-           area = pbit_bit_area(conv->bits.view.grid);
-    for (size_t i = viewing->instances.first; i < viewing->instances.end; i++)
-        show_instance(viewing, phase, tap, in + i * pixels, map, out + i * area);
+           area = pbit_bit_area(conv->bits.view.grid), first = viewing->instances.first;
+    if (conv->bits.view.mask)
+        show_masked(viewing, tap, in + first * pixels, map, out + first * area);
+    for (size_t i = first; !conv->bits.view.mask && i < viewing->instances.end; i++)
+        show_rows(viewing, phase, tap, in + i * pixels, map, out + i * area);
 }
 
 void pbit_bit_make_view(const struct pbit_bit_viewing *viewing, const struct pbit_bit_plane_set *source,

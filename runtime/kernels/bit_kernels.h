@@ -49,10 +49,15 @@ typedef void pbit_bit_conv_function(const struct pbit_bit_conv *conv, uint32_t b
                                     const uint8_t *planes, const struct pbit_bit_columns *columns,
                                     uint8_t *scratch, void *sums, size_t stride);
 
-/// out[i] = in[i] & mask[i], where mask is not NULL. map: what the bits of a byte become is added instead.
-/// Works in whole vectors.
-typedef void pbit_bit_show_function(const uint8_t *in, const uint8_t *mask, const uint8_t *map, size_t count,
-                                    uint8_t *out);
+/// A plane of some instances as others see it.
+struct pbit_bit_shown {
+    const uint8_t *mask; ///< [count], and 0 up to the next multiple of 64; NULL where all bytes count
+    const uint8_t *map;  ///< [PBIT_BIT_TABLE], or NULL
+    size_t count, instances, in_pitch, out_pitch;
+};
+/// out[i] = in[i] & mask[i], and 0 from `count` up to out_pitch. map: what the bits of a byte become is added
+/// instead. Works in whole vectors; each instance may overwrite what the next one begins with.
+typedef void pbit_bit_show_function(const struct pbit_bit_shown *shown, const uint8_t *in, uint8_t *out);
 
 /// Straight pieces through theta by the upper bits of u: theta(u) is start + slope * u, and off by at most
 /// `margin`, also when u is off by 1.

@@ -313,16 +313,22 @@ static TARGET void pool(const struct pbit_bit_pool *pool, void *out)
     }
 }
 
-static TARGET void show(const uint8_t *in, const uint8_t *mask, const uint8_t *map, size_t count,
-                        uint8_t *out)
+static TARGET void show(const struct pbit_bit_shown *shown, const uint8_t *in, uint8_t *out)
 {
-    VECTOR table = map ? load_table(map) : VECTOR_ZERO();
-    for (size_t i = 0; i < count; i += BYTES) {
-        VECTOR bytes = VECTOR_LOAD(in + i);
-        if (map)
-            bytes = look_up(table, bytes);
-        if (mask)
-            bytes = AND(bytes, VECTOR_LOAD(mask + i));
-        VECTOR_STORE(out + i, map ? ADD_8(bytes, VECTOR_LOAD(out + i)) : bytes);
+    const uint8_t *mask = shown->mask, *map = shown->map;
+    const VECTOR table = map ? load_table(map) : VECTOR_ZERO();
+    size_t count = shown->count, pitch = shown->out_pitch;
+    for (size_t instance = 0; instance < shown->instances; instance++, in += shown->in_pitch, out += pitch) {
+        size_t i = 0;
+        for (; i < count; i += BYTES) {
+            VECTOR bytes = VECTOR_LOAD(in + i);
+            if (map)
+                bytes = look_up(table, bytes);
+            if (mask)
+                bytes = AND(bytes, VECTOR_LOAD(mask + i));
+            VECTOR_STORE(out + i, map ? ADD_8(bytes, VECTOR_LOAD(out + i)) : bytes);
+        }
+        for (; !map && i < pitch; i += BYTES)
+            VECTOR_STORE(out + i, VECTOR_ZERO());
     }
 }

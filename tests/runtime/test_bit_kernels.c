@@ -135,24 +135,38 @@ END_TEST
 
 START_TEST(shown_bytes_are_masked_and_mapped)
 {
+    enum { MOST_SHOWN = 3, BYTES = MOST_SHOWN * MOST + PBIT_BIT_OVERRUN };
     const struct pbit_bit_kernels *kernels = kernels_of(_i);
     struct test_random random = {3};
     for (int shape = 0; kernels && shape < SHAPES; shape++) {
-        uint8_t in[MOST + PBIT_BIT_OVERRUN], mask[MOST + PBIT_BIT_OVERRUN], out[MOST + PBIT_BIT_OVERRUN],
-            before[MOST + PBIT_BIT_OVERRUN], map[PBIT_BIT_TABLE];
-        size_t count = (size_t)random_range(&random, 1, MOST);
+        uint8_t in[BYTES], mask[BYTES], out[BYTES], before[BYTES], map[PBIT_BIT_TABLE];
         int masked = shape % 2, mapped = shape / 2 % 2;
-        for (size_t i = 0; i < sizeof(in); i++) {
+        struct pbit_bit_shown shown = {.mask = masked ? mask : NULL,
+                                       .map = mapped ? map : NULL,
+                                       .instances = (size_t)random_range(&random, 1, MOST_SHOWN),
+                                       .in_pitch = (size_t)random_range(&random, 1, MOST),
+                                       .out_pitch = (size_t)random_range(&random, 1, MOST)};
+        shown.count = masked ? (size_t)random_range(&random, 0, (int)shown.out_pitch) : shown.out_pitch;
+        for (size_t i = 0; i < BYTES; i++) {
             in[i] = (uint8_t)random_range(&random, 0, (1 << kernels->group) - 1);
-            mask[i] = random_range(&random, 0, 1) ? 255 : 0;
+            // Beyond the count nothing is added, which the next instance would have
+            mask[i] = i < shown.count && random_range(&random, 0, 1) ? 255 : 0;
             out[i] = before[i] = (uint8_t)random_word(&random);
         }
         for (size_t i = 0; i < sizeof(map); i++)
             map[i] = (uint8_t)random_word(&random);
-        kernels->show(in, masked ? mask : NULL, mapped ? map : NULL, count, out);
-        for (size_t i = 0; i < count; i++) {
-            uint8_t seen = masked && !mask[i] ? 0 : mapped ? map[in[i]] : in[i];
-            ck_assert_uint_eq(out[i], mapped ? (uint8_t)(before[i] + seen) : seen);
+        if (mapped && !masked)
+            shown.instances = 1;
+        kernels->show(&shown, in, out);
+        for (size_t i = 0; i < shown.instances * shown.out_pitch; i++) {
+            size_t at = i % shown.out_pitch;
+            uint8_t byte = in[i / shown.out_pitch * shown.in_pitch + at], seen = masked && !mask[at] ? 0
+                                                                                 : mapped ? map[byte]
+                                                                                          : byte;
+            if (at < shown.count)
+                ck_assert_uint_eq(out[i], mapped ? (uint8_t)(before[i] + seen) : seen);
+            else if (!mapped)
+                ck_assert_uint_eq(out[i], 0);
         }
     }
 }
