@@ -356,6 +356,8 @@ INLINE uint32_t add_from_seeds(const int channels, const int vectors, const stru
 TILE(six_by_four, add_entries, 6, 4)
 TILE(four_by_four, add_entries, 4, 4)
 TILE(two_by_four, add_entries, 2, 4)
+TILE(six_by_three, add_entries, 6, 3)
+TILE(two_by_three, add_entries, 2, 3)
 TILE(six_by_two, add_entries, 6, 2)
 TILE(six_by_one, add_entries, 6, 1)
 TILE(two_from_seeds, add_from_seeds, 6, 2)
@@ -369,6 +371,10 @@ static uint32_t convolve_tile(const struct part *part, uint32_t count, const uin
          : part->channels > 2 ? four_by_four
                               : two_by_four)(part, planes, places);
         return 4;
+    }
+    if (count == 3 && part->tables) {
+        (part->channels > 2 ? six_by_three : two_by_three)(part, planes, places);
+        return 3;
     }
     if (count >= 2) {
         (part->tables ? six_by_two : two_from_seeds)(part, planes, places);
