@@ -334,7 +334,7 @@ static enum pbit_status run_some_passes(const struct pbit_block *whole, const st
 {
     const struct pbit_options *options = whole->options;
     const struct pbit_model *model = &whole->engine->model;
-    struct pbit_block block;
+    struct pbit_block block = *whole;
     for (size_t first = 0; first < whole->images; first += block.images) {
         block = take_images(whole, first);
         for (size_t i = 0; i < block.images; i++)
