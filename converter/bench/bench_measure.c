@@ -21,7 +21,7 @@ enum {
 /// would only be disturbed more often by what else the machine does.
 static const double least_seconds = 1e-4;
 /// Several threads: between two measurements they fell asleep, and to wake one up may take some milliseconds.
-static const double least_seconds_of_threads = 5e-2;
+static const double wake_seconds = 5e-2;
 
 struct worker {
     void *workspace;
@@ -182,14 +182,24 @@ static void run_piece(void *state, int64_t index, int number)
                                      .share = pbitc_engine_share});
 }
 
+static void run_batch(struct measurement *measurement)
+{
+    const struct pbitc_bench_cell *cell = measurement->cell;
+    int threads = shares_layers(measurement->bench, cell) ? 1 : measurement->bench->threads;
+    pbitc_parallel_for(threads, (int64_t)image_pieces(cell), run_piece, measurement);
+}
+
 /// Seconds per image of some calls with all threads.
 static double time_calls(struct measurement *measurement, size_t calls)
 {
     const struct pbitc_bench_cell *cell = measurement->cell;
-    int threads = shares_layers(measurement->bench, cell) ? 1 : measurement->bench->threads;
     double start = pbitc_clock_seconds();
+    while (measurement->bench->threads > 1 && pbitc_clock_seconds() - start < wake_seconds &&
+           !pbitc_interrupted())
+        run_batch(measurement);
+    start = pbitc_clock_seconds();
     for (size_t i = 0; i < calls && !pbitc_interrupted(); i++)
-        pbitc_parallel_for(threads, (int64_t)image_pieces(cell), run_piece, measurement);
+        run_batch(measurement);
     return (pbitc_clock_seconds() - start) / (double)(calls * cell->batch);
 }
 
@@ -237,9 +247,8 @@ static void plan_cell(struct measurement *measurement, size_t index)
     measurement->cell = &bench->cells[index];
     time_calls(measurement, 1);
     double once = time_calls(measurement, 1) * (double)measurement->cell->batch, half = bench->seconds / 2;
-    double least = bench->threads > 1 ? least_seconds_of_threads : least_seconds;
-    record->calls = once < least ? (size_t)(least / once) + 1 : 1;
-    double repetitions = half / (once * (double)record->calls);
+    record->calls = once < least_seconds ? (size_t)(least_seconds / once) + 1 : 1;
+    double repetitions = half / (once * (double)record->calls + (bench->threads > 1 ? wake_seconds : 0));
     record->repetitions = repetitions < PBITC_BENCH_REPETITIONS ? PBITC_BENCH_REPETITIONS
                           : repetitions > MOST_REPETITIONS      ? MOST_REPETITIONS
                                                                 : (size_t)repetitions;
