@@ -20,6 +20,7 @@ enum {
     CHOICES = 16,
     PERIOD = 512,
     TRIALS = 16,
+    MOST_MISSED = 3,
     SPINS = 1500, ///< looks at a line before a thread sleeps: some 30 microseconds
     CACHE_LINE = 64,
 };
@@ -55,8 +56,8 @@ struct line {
 /// or more than 1000, and on a busy machine workers may be away. For a few calls out of PERIOD the other way
 /// is tried; the last half of these calls and those before them are compared. Workers that are away now and
 /// then, in the midst of a piece, a few calls do not show: what it costs to wait for them is set against what
-/// the calls of the period gained. Where that is less, the rest of the period goes without, and so do twice
-/// as many periods as the time before.
+/// the calls of the period gained. Where that is less, the rest of the period goes without, and so does the
+/// next one, or the next MOST_MISSED where that happens again.
 struct choice {
     uint64_t cost;
     uint32_t stages, pieces;
@@ -421,7 +422,6 @@ static void run_alone(const struct crew *crew)
 /// After a call together; those of a trial gain nothing. Ends a trial that had to wait.
 static void settle(struct choice *choice, unsigned turn)
 {
-    enum { MOST_MISSED = 31 };
     if (turn >= TRIALS)
         choice->gained += (choice->seconds[0] - choice->seconds[1]) / (TRIALS / 2);
     choice->gained -= pool.waited;
