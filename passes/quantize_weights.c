@@ -112,6 +112,12 @@ static void free_statistics(struct pbitc_statistics *statistics)
     free(statistics->covariance);
 }
 
+/// How far weights go towards those of least squares: with few bits the layers before err more.
+static float refit_share(int bits)
+{
+    return bits <= PBITC_FEW_BITS ? 1 : 0.5f;
+}
+
 /// What the rows at hand are to become before they are rounded.
 static bool find_targets(struct result *result, size_t group)
 {
@@ -124,7 +130,7 @@ static bool find_targets(struct result *result, size_t group)
             result->targets[r * n + i] =
                 weights[k * n + moments->fan_in.source[i]] * input_scale(moments, k, i);
     }
-    return !moments->cross || pbitc_refit_weights(moments, group, result->targets);
+    return !moments->cross || pbitc_refit_weights(moments, group, refit_share(result->bits), result->targets);
 }
 
 static bool quantize_rows(const struct pbitc_context *context, struct result *result)

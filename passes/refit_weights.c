@@ -4,9 +4,6 @@
 #include <lapacke.h>
 #include <stdlib.h>
 
-/// How far the weights go towards the least squares solution.
-static const float SHARE = 0.5f;
-
 /// Rows per weight that it takes to tell errors of the inputs from chance.
 enum { LEAST_ROWS = 4 };
 
@@ -26,7 +23,7 @@ static void fill(const struct pbitc_moments *moments, size_t group, float *covar
         }
 }
 
-bool pbitc_refit_weights(struct pbitc_moments *moments, size_t group, float *weights)
+bool pbitc_refit_weights(struct pbitc_moments *moments, size_t group, float share, float *weights)
 {
     size_t n = moments->fan_in.count, outputs = moments->fan_in.outputs_per_group;
     if (moments->count < (double)LEAST_ROWS * (double)n)
@@ -37,7 +34,7 @@ bool pbitc_refit_weights(struct pbitc_moments *moments, size_t group, float *wei
     if (ok) {
         fill(moments, group, covariance, cross);
         pbitc_damp(covariance, n, moments->count);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)outputs, (int)n, (int)n, SHARE, weights,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)outputs, (int)n, (int)n, share, weights,
                     (int)n, cross, (int)n, 0, change, (int)n);
         // Rows of `change` are columns to LAPACK. Inputs that hardly vary leave the weights as they are.
         lapack_int order = (lapack_int)n;

@@ -170,7 +170,7 @@ static void improve_steps(const struct pbitc_row *row, const float *covariance, 
 static void improve(const struct pbitc_row *row, const float *weights, const float *covariance,
                     float *scratch)
 {
-    enum { TURNS = 5 };
+    enum { TURNS = 20 };
     float *gradient = scratch + row->n;
     find_gradient(row, weights, covariance, scratch, gradient);
     for (int turn = 0; turn < TURNS; turn++) {
