@@ -214,7 +214,7 @@ static TARGET void draw_random(const struct pbit_bit_random *layer, const struct
     size_t pitch = (size_t)PBIT_BIT_PIXELS * channels,
            streams = (layer->pixels + layer->part - 1) / layer->part;
     memcpy(states[0], lanes->state, sizeof(states[0]));
-    for (size_t s = 1; s < streams; s++)
+    for (size_t s = 1; s < STREAMS && s < streams; s++)
         jump_states(layer->jump, states[s - 1], states[s]);
     for (size_t done = 0; done < layer->part; done += PBIT_BIT_PIXELS) {
         step_streams(streams, states, channels, layer->buffer, pitch); // of PBIT_LANES, as many as pixels
