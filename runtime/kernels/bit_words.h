@@ -181,8 +181,9 @@ INLINE void write_words(const int terms, const int residual, const struct pbit_b
             } else {
                 words = PACK_32(z[0], z[1]);
             }
-            uint8_t few[WORDS], *to = count - i < WORDS ? few : plane + i;
-            store_levels(ADD_16(MULTIPLY_HIGH_S16(words, SET_16(255)), SET_16(128)), to);
+            uint8_t few[WORDS] = {0};
+            store_levels(ADD_16(MULTIPLY_HIGH_S16(words, SET_16(255)), SET_16(128)),
+                         count - i < WORDS ? few : plane + i);
             if (count - i < WORDS)
                 memcpy(plane + i, few, count - i);
         }

@@ -172,14 +172,20 @@ struct test_file random_network(uint32_t seed)
     uint32_t last = 0;
     for (int64_t i = generator_pick(&g, 2, 5); i > 0; i--)
         last = add_layer(&g, last);
-    enum { MOST_INPUTS = 1024 };
+    // Sums of more than MOST_WIDE inputs of 256 levels, with factors, would be too large.
+    enum { MOST_INPUTS = 1024, MOST_WIDE = 256 };
     struct pbit_tensor in = g.program->tensors[last];
     if (pbit_tensor_elements(&in) <= MOST_INPUTS && in.draw_factor == 256 && generator_chance(&g, 50))
         last = add_dense(&g, last);
     in = g.program->tensors[last];
     uint32_t outputs = generator_chance(&g, 60) ? 3 : (uint32_t)generator_pick(&g, 65, 300);
     generator_add_output(g.program, add_conv(&g, last, whole_of(&in), 1, outputs));
-    if (pbit_tensor_elements(&in) <= MOST_INPUTS) // else sums would be too large
-        g.program->operations[g.program->operation_count - 1]->tables.zeros = NULL;
+    struct pbitc_program_operation *conv = g.program->operations[g.program->operation_count - 1];
+    if (pbit_tensor_elements(&in) <= MOST_INPUTS)
+        conv->tables.zeros = NULL;
+    if (pbit_tensor_elements(&in) > MOST_WIDE && (conv->tables.zeros || in.draw_factor != 256)) {
+        conv->fields.weight_group = 0;
+        conv->tables.factors = NULL;
+    }
     return generator_finish(g.program);
 }
