@@ -50,6 +50,13 @@ INLINE struct one pick_channel(const int linear, const int terms, const int resi
     return one;
 }
 
+/// A channel's columns: a plane of levels of its own, or a bit of the planes of all.
+INLINE const uint8_t *find_residual(const struct pbit_bit_draw *draw, uint32_t k, size_t instance)
+{
+    return draw->residual.planes + (draw->residual.levels ? k * draw->residual.stride : 0) +
+           instance * draw->count;
+}
+
 INLINE void pick_instance(const int terms, const int residual, const struct pbit_bit_draw *draw, uint32_t k,
                           size_t instance, struct one *one)
 {
@@ -60,8 +67,7 @@ INLINE void pick_instance(const int terms, const int residual, const struct pbit
         one->sums[t] = (const uint8_t *)term->sums + at * (term->wide ? sizeof(int32_t) : sizeof(uint16_t));
     }
     if (residual)
-        one->residual = draw->residual.planes + (draw->residual.levels ? k * draw->residual.stride : 0) +
-                        instance * draw->count;
+        one->residual = find_residual(draw, k, instance);
     if (!draw->levels) {
         one->random = draw->random + instance / draw->random_shared * draw->random_pitch + k * draw->stride;
         one->order = draw->order[instance];

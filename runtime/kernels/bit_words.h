@@ -35,8 +35,7 @@ INLINE struct numbers find_numbers(const int terms, const int residual, const st
     UNROLL for (int t = 0; t < terms; t++) numbers.sums[t] =
         (const uint16_t *)draw->term[t].sums + k * draw->term[t].stride + instance * draw->term[t].pitch;
     if (residual)
-        numbers.residual = draw->residual.planes + (draw->residual.levels ? k * draw->residual.stride : 0) +
-                           instance * draw->count;
+        numbers.residual = find_residual(draw, k, instance);
     return numbers;
 }
 
